@@ -1,0 +1,1 @@
+"""Who runs a broker: embedded or rabbitmq, each behind the one small protocol in `provider`."""

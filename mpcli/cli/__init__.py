@@ -1,0 +1,1 @@
+"""typer: parse, call one verb, choose a renderer."""

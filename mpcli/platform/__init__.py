@@ -1,0 +1,1 @@
+"""The folder with `mp.toml`: its settings, the services in it, and what of it is running now."""

@@ -1,0 +1,139 @@
+"""Finding a platform and the services in it."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpcli.bus.naming import DEFAULT_PREFIX, Mode, check_prefix, check_service
+from mpcli.errors import ConfigError, NoPlatform
+
+CONFIG_FILE = "mp.toml"
+RUNTIME_FOLDER = ".mp"
+BROKERS = ("auto", "embedded", "rabbitmq")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A generated or hand-written service: a folder whose pyproject.toml has `[tool.mpcli] service = "mplogin"`.
+
+    `apps` gives the Celery application of each mode, as `celery -A` takes it; a mode that is absent has no worker.
+    """
+
+    name: str
+    path: Path
+    apps: dict[Mode, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The settings of `mp.toml`. A port is None when it was left to `mp`; URLs are set for remote brokers only."""
+
+    root: Path
+    name: str
+    prefix: str
+    broker: str
+    ports: dict[Mode, int | None]
+    urls: dict[Mode, str]
+
+    @property
+    def runtime(self) -> Path:
+        """Where everything that runs keeps its files; safe to delete while nothing runs."""
+        return self.root / RUNTIME_FOLDER
+
+    def services(self) -> list[Service]:
+        """The services in the folders directly below the root, by name. Raises `ConfigError` for a broken one."""
+        found = [
+            service
+            for file in sorted(self.root.glob("*/pyproject.toml"))
+            if (service := read_service(file.parent, self.prefix)) is not None
+        ]
+        return sorted(found, key=lambda service: service.name)
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder, from `start` upwards, that holds `mp.toml`. Raises `NoPlatform`."""
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / CONFIG_FILE).is_file():
+            return folder
+    raise NoPlatform(
+        f"no {CONFIG_FILE} in {start} or above: this is not a platform",
+        "run `mp new service mplogin` in an empty folder to begin one",
+    )
+
+
+def load_platform(start: Path) -> Platform:
+    """Read the platform that `start` lies in. Raises `NoPlatform` or `ConfigError`."""
+    root = find_root(start)
+    file = root / CONFIG_FILE
+    data = _read_toml(file)
+    known = {
+        "platform": {"name", "prefix"},
+        "broker": {"provider", "sync_port", "async_port", "sync_url", "async_url"},
+    }
+    _refuse_unknown(file, data, known)
+    platform, broker = data.get("platform", {}), data.get("broker", {})
+    prefix = check_prefix(_text(file, platform, "prefix", DEFAULT_PREFIX))
+    provider = _text(file, broker, "provider", "auto")
+    if provider not in BROKERS:
+        raise ConfigError(f"{file}: broker.provider is {provider!r}", f"one of {', '.join(BROKERS)}")
+    return Platform(
+        root=root,
+        name=_text(file, platform, "name", root.name),
+        prefix=prefix,
+        broker=provider,
+        ports={mode: _port(file, broker, f"{mode}_port") for mode in Mode},
+        urls={mode: url for mode in Mode if (url := _text(file, broker, f"{mode}_url", ""))},
+    )
+
+
+def read_service(folder: Path, prefix: str = DEFAULT_PREFIX) -> Service | None:
+    """The service in `folder`, or None when its pyproject.toml does not say that it is one."""
+    file = folder / "pyproject.toml"
+    table = _read_toml(file).get("tool", {}).get("mpcli")
+    if not isinstance(table, dict) or "service" not in table:
+        return None
+    name = check_service(_text(file, table, "service", ""), prefix)
+    apps = {mode: app for mode in Mode if (app := _text(file, table, str(mode), ""))}
+    if not apps:
+        raise ConfigError(
+            f"{file}: tool.mpcli names no app",
+            f'for example sync = "{name}.apps:sync_app", as `celery -A` takes it',
+        )
+    return Service(name, folder, apps)
+
+
+def _read_toml(file: Path) -> dict[str, dict[str, object]]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error}", "mend the file; nothing was changed") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+
+
+def _refuse_unknown(file: Path, data: dict[str, dict[str, object]], known: dict[str, set[str]]) -> None:
+    for section, table in data.items():
+        if section not in known or not isinstance(table, dict):
+            raise ConfigError(f"{file}: unknown section {section!r}", f"known: {', '.join(known)}")
+        for key in table:
+            if key not in known[section]:
+                raise ConfigError(f"{file}: unknown key {section}.{key}", f"known: {', '.join(sorted(known[section]))}")
+
+
+def _text(file: Path, table: dict[str, object], key: str, default: str) -> str:
+    value = table.get(key, default)
+    if not isinstance(value, str):
+        raise ConfigError(f"{file}: {key} must be text, not {value!r}")
+    return value
+
+
+def _port(file: Path, table: dict[str, object], key: str) -> int | None:
+    value = table.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 65536:
+        raise ConfigError(f"{file}: broker.{key} must be a port, 1 to 65535, not {value!r}")
+    return value

@@ -1,0 +1,1 @@
+"""Rendering services and platforms from the templates in `scaffolds/`."""

@@ -1,0 +1,366 @@
+"""Values, tables, properties and frames of AMQP 0-9-1, lossless: what was decoded encodes to the same bytes.
+
+Field types follow RabbitMQ's errata to section 4.2.1 of the specification (https://www.rabbitmq.com/amqp-0-9-1-errata),
+which differ from the specification's own letters. A value whose Python type alone says how it is encoded (see
+`encode_value`) is decoded to that plain value; any other keeps its letter in a `Typed`.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from struct import error as StructError
+
+from mpcli.errors import ProtocolError
+
+FRAME_METHOD, FRAME_HEADER, FRAME_BODY, FRAME_HEARTBEAT = 1, 2, 3, 8
+FRAME_END = 0xCE
+FRAME_OVERHEAD = 8
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+# A table inside a table inside a table ...: deeper than this is an attack, not a message.
+MAX_DEPTH = 64
+
+OCTET = Struct(">B")
+SHORT = Struct(">H")
+LONG = Struct(">I")
+LONGLONG = Struct(">Q")
+FRAME_START = Struct(">BHI")
+# Content header, section 4.2.6.1: class, weight (always 0), body size; the property flags follow.
+CONTENT_START = Struct(">HHQ")
+
+_INT32_MIN, _INT32_MAX = -(2**31), 2**31 - 1
+_FIXED = {
+    "b": Struct(">b"),
+    "B": OCTET,
+    "s": Struct(">h"),
+    "u": SHORT,
+    "I": Struct(">i"),
+    "i": LONG,
+    "l": Struct(">q"),
+    "f": Struct(">f"),
+    "d": Struct(">d"),
+    "T": LONGLONG,
+}
+_DECIMAL = Struct(">Bi")
+
+Value = object
+Table = dict[str, Value]
+
+
+class Typed:
+    """A field value with its type letter, for those that Python's own type does not tell apart.
+
+    `Typed("s", 3)` is a 16 bit integer, `Typed("T", 1700000000)` a timestamp in seconds, `Typed("D", (2, 314))` the
+    decimal 3.14, `Typed("S", b"\\xff")` a long string that is not UTF-8.
+    """
+
+    __slots__ = ("tag", "value")
+
+    def __init__(self, tag: str, value: object) -> None:
+        self.tag = tag
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"Typed({self.tag!r}, {self.value!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Typed) and (self.tag, self.value) == (other.tag, other.value)
+
+    def __hash__(self) -> int:
+        return hash((self.tag, repr(self.value)))
+
+
+# -- encoding ------------------------------------------------------------------------------------------------------
+
+
+def encode_shortstr(text: str | bytes) -> bytes:
+    """Length octet and bytes. Raises `ProtocolError` above 255 bytes (section 4.2.5.3)."""
+    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    if len(data) > 255:
+        raise ProtocolError(f"a name or key of {len(data)} bytes: AMQP's short strings hold at most 255")
+    return OCTET.pack(len(data)) + data
+
+
+def encode_longstr(text: str | bytes) -> bytes:
+    """Four length bytes and the bytes."""
+    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    return LONG.pack(len(data)) + data
+
+
+def encode_table(table: Table) -> bytes:
+    """A field table with its length in front."""
+    parts = []
+    for key, value in table.items():
+        parts.append(encode_shortstr(key))
+        parts.append(encode_value(value))
+    return encode_longstr(b"".join(parts))
+
+
+def encode_value(value: Value) -> bytes:  # noqa: PLR0911 - one line for each type
+    """The type letter and the bytes of one field value.
+
+    bool `t`, int `I` when it fits in 32 bits and `l` otherwise, float `d`, str `S`, bytes `x`, None `V`, list `A`,
+    dict `F`; everything else is a `Typed`. Raises `ProtocolError` for what AMQP cannot hold.
+    """
+    if isinstance(value, Typed):
+        return _encode_typed(value)
+    if isinstance(value, bool):
+        return b"t\x01" if value else b"t\x00"
+    if isinstance(value, str):
+        return b"S" + encode_longstr(value)
+    if isinstance(value, int):
+        tag = "I" if _INT32_MIN <= value <= _INT32_MAX else "l"
+        return _encode_typed(Typed(tag, value))
+    if value is None:
+        return b"V"
+    if isinstance(value, dict):
+        return b"F" + encode_table(value)
+    if isinstance(value, (list, tuple)):
+        return b"A" + encode_longstr(b"".join(map(encode_value, value)))
+    if isinstance(value, float):
+        return b"d" + _FIXED["d"].pack(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return b"x" + encode_longstr(bytes(value))
+    raise ProtocolError(f"AMQP has no field type for {type(value).__name__}")
+
+
+def _encode_typed(value: Typed) -> bytes:
+    tag, inner = value.tag, value.value
+    letter = tag.encode("ascii")
+    try:
+        if tag in _FIXED:
+            return letter + _FIXED[tag].pack(inner)
+        if tag == "t":
+            return letter + OCTET.pack(inner)
+        if tag == "D":
+            return letter + _DECIMAL.pack(*inner)  # type: ignore[misc]
+    except (StructError, TypeError, ValueError, OverflowError) as error:
+        raise ProtocolError(f"{inner!r} does not fit in AMQP field type {tag!r}: {error}") from error
+    if tag in ("S", "x") and isinstance(inner, (str, bytes)):
+        return letter + encode_longstr(inner)
+    raise ProtocolError(f"unknown AMQP field type {tag!r}")
+
+
+# -- decoding ------------------------------------------------------------------------------------------------------
+
+
+def decode_shortstr(data: bytes, at: int) -> tuple[str, int]:
+    """The string at `at` and the position behind it. Bytes that are not UTF-8 survive as surrogates."""
+    try:
+        end = at + 1 + data[at]
+    except IndexError:
+        raise ProtocolError("a short string is cut off") from None
+    if end > len(data):
+        raise ProtocolError("a short string is cut off")
+    return str(data[at + 1 : end], "utf-8", "surrogateescape"), end
+
+
+def decode_longstr(data: bytes, at: int) -> tuple[bytes, int]:
+    """The bytes at `at` and the position behind them."""
+    try:
+        (size,) = LONG.unpack_from(data, at)
+    except StructError:
+        raise ProtocolError("a long string is cut off") from None
+    end = at + 4 + size
+    if end > len(data):
+        raise ProtocolError("a long string is cut off")
+    return bytes(data[at + 4 : end]), end
+
+
+def decode_table(data: bytes, at: int = 0, depth: int = 0) -> tuple[Table, int]:
+    """The table at `at` and the position behind it. Raises `ProtocolError` when the bytes are no table."""
+    content, end = decode_longstr(data, at)
+    table: Table = {}
+    position = 0
+    while position < len(content):
+        key, position = decode_shortstr(content, position)
+        table[key], position = decode_value(content, position, depth)
+    return table, end
+
+
+def decode_value(data: bytes, at: int, depth: int = 0) -> tuple[Value, int]:  # noqa: C901, PLR0911
+    """One field value with its letter, and the position behind it."""
+    if depth > MAX_DEPTH:
+        raise ProtocolError(f"tables nested deeper than {MAX_DEPTH}")
+    tag = chr(data[at]) if at < len(data) else ""
+    at += 1
+    if tag == "S":
+        raw, at = decode_longstr(data, at)
+        try:
+            return raw.decode(), at
+        except UnicodeDecodeError:
+            return Typed("S", raw), at
+    if tag in _FIXED:
+        return _decode_fixed(tag, data, at)
+    if tag == "F":
+        return decode_table(data, at, depth + 1)
+    if tag == "V":
+        return None, at
+    if tag == "A":
+        return _decode_array(data, at, depth + 1)
+    if tag == "x":
+        return decode_longstr(data, at)
+    if tag == "t" and at < len(data):
+        flag = data[at]
+        return (bool(flag) if flag < 2 else Typed("t", flag)), at + 1
+    if tag == "D" and at + _DECIMAL.size <= len(data):
+        return Typed("D", _DECIMAL.unpack_from(data, at)), at + _DECIMAL.size
+    raise ProtocolError(f"unknown or cut off AMQP field type {tag!r}")
+
+
+def _decode_fixed(tag: str, data: bytes, at: int) -> tuple[Value, int]:
+    form = _FIXED[tag]
+    try:
+        (number,) = form.unpack_from(data, at)
+    except StructError:
+        raise ProtocolError(f"a field of type {tag!r} is cut off") from None
+    at += form.size
+    natural = tag in ("I", "d") or (tag == "l" and not _INT32_MIN <= number <= _INT32_MAX)
+    return (number if natural else Typed(tag, number)), at
+
+
+def _decode_array(data: bytes, at: int, depth: int) -> tuple[list[Value], int]:
+    content, end = decode_longstr(data, at)
+    values: list[Value] = []
+    position = 0
+    while position < len(content):
+        value, position = decode_value(content, position, depth)
+        values.append(value)
+    return values, end
+
+
+def plain(value: Value) -> Value:
+    """The value without its type letters, for reading: a `Typed` gives its inner value, at every depth."""
+    if isinstance(value, Typed):
+        return value.value
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return value
+
+
+# -- properties ----------------------------------------------------------------------------------------------------
+
+# Section 1.8 (class basic), in wire order; the letter says the type: s short string, F table, o octet, T timestamp.
+PROPERTIES = (
+    ("content_type", "s"),
+    ("content_encoding", "s"),
+    ("headers", "F"),
+    ("delivery_mode", "o"),
+    ("priority", "o"),
+    ("correlation_id", "s"),
+    ("reply_to", "s"),
+    ("expiration", "s"),
+    ("message_id", "s"),
+    ("timestamp", "T"),
+    ("type", "s"),
+    ("user_id", "s"),
+    ("app_id", "s"),
+    ("cluster_id", "s"),
+)
+_FLAGS = tuple((name, kind, 1 << (15 - index)) for index, (name, kind) in enumerate(PROPERTIES))
+Properties = dict[str, object]
+
+
+def encode_properties(properties: Properties) -> bytes:
+    """Flags and values, as they stand in a content header. An absent or None property is left out."""
+    flags = 0
+    parts = []
+    for name, kind, flag in _FLAGS:
+        value = properties.get(name)
+        if value is None:
+            continue
+        flags |= flag
+        parts.append(_encode_property(name, kind, value))
+    return SHORT.pack(flags) + b"".join(parts)
+
+
+def _encode_property(name: str, kind: str, value: object) -> bytes:
+    try:
+        if kind == "s" and isinstance(value, (str, bytes)):
+            return encode_shortstr(value)
+        if kind == "F" and isinstance(value, dict):
+            return encode_table(value)
+        if isinstance(value, int):
+            return OCTET.pack(value) if kind == "o" else LONGLONG.pack(value)
+    except StructError as error:
+        raise ProtocolError(f"property {name}: {value!r} does not fit: {error}") from error
+    raise ProtocolError(f"property {name} cannot hold {type(value).__name__}")
+
+
+def decode_properties(data: bytes, at: int = 0) -> tuple[Properties, int]:
+    """The properties whose flags stand at `at`, and the position behind them."""
+    try:
+        (flags,) = SHORT.unpack_from(data, at)
+    except StructError:
+        raise ProtocolError("a content header is cut off") from None
+    if flags & 0b11:
+        raise ProtocolError("unknown property flags in a content header")
+    at += 2
+    properties: Properties = {}
+    for name, kind, flag in _FLAGS:
+        if flags & flag:
+            properties[name], at = _decode_property(kind, data, at)
+    return properties, at
+
+
+def _decode_property(kind: str, data: bytes, at: int) -> tuple[object, int]:
+    if kind == "s":
+        return decode_shortstr(data, at)
+    if kind == "F":
+        return decode_table(data, at)
+    form = OCTET if kind == "o" else LONGLONG
+    try:
+        return form.unpack_from(data, at)[0], at + form.size
+    except StructError:
+        raise ProtocolError("a content header is cut off") from None
+
+
+# -- frames --------------------------------------------------------------------------------------------------------
+
+Frame = tuple[int, int, bytes]
+
+
+def encode_frame(kind: int, channel: int, payload: bytes) -> bytes:
+    """One frame, section 4.2.3."""
+    return b"%b%b\xce" % (FRAME_START.pack(kind, channel, len(payload)), payload)
+
+
+def encode_content(channel: int, properties: bytes, body: bytes, frame_max: int) -> bytes:
+    """Header and body frames of a message; `properties` as `encode_properties` gives them, or copied unchanged."""
+    header = CONTENT_START.pack(60, 0, len(body)) + properties
+    frames = [encode_frame(FRAME_HEADER, channel, header)]
+    room = frame_max - FRAME_OVERHEAD if frame_max else len(body) or 1
+    frames += [encode_frame(FRAME_BODY, channel, body[at : at + room]) for at in range(0, len(body), room)]
+    return b"".join(frames)
+
+
+class FrameSplitter:
+    """Cuts a stream of bytes into frames, whatever the sizes in which it arrives."""
+
+    __slots__ = ("_pending", "frame_max")
+
+    def __init__(self, frame_max: int = 0) -> None:
+        self._pending = b""
+        # Bytes of a whole frame, 0 for no limit; the owner changes it when it was negotiated.
+        self.frame_max = frame_max
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that `data` completes. Raises `ProtocolError` for a broken or too large frame."""
+        if self._pending:
+            data = self._pending + data
+        frames: list[Frame] = []
+        at, size = 0, len(data)
+        while size - at >= 7:
+            kind, channel, length = FRAME_START.unpack_from(data, at)
+            if self.frame_max and length + FRAME_OVERHEAD > self.frame_max:
+                raise ProtocolError(f"a frame of {length + FRAME_OVERHEAD} bytes, above the limit of {self.frame_max}")
+            end = at + 7 + length
+            if end >= size:
+                break
+            if data[end] != FRAME_END:
+                raise ProtocolError("a frame does not end where it says")
+            frames.append((kind, channel, data[at + 7 : end]))
+            at = end + 1
+        self._pending = data[at:]
+        return frames
