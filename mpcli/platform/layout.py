@@ -42,6 +42,14 @@ class Platform:
         """Where everything that runs keeps its files; safe to delete while nothing runs."""
         return self.root / RUNTIME_FOLDER
 
+    def make_runtime(self) -> Path:
+        """Create the runtime folder, private to its user and invisible to git, and return it."""
+        self.runtime.mkdir(mode=0o700, exist_ok=True)
+        ignore = self.runtime / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+        return self.runtime
+
     def services(self) -> list[Service]:
         """The services in the folders directly below the root, by name. Raises `ConfigError` for a broken one."""
         found = [

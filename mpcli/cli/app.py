@@ -1,0 +1,71 @@
+"""The typer application: one module for each group of commands, put together here."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import typer
+
+from mpcli.errors import UsageError
+
+# In the order in which a newcomer needs them; `mp --help` keeps it.
+COMMAND_MODULES = ("demo", "new", "up", "call", "tasks", "parts", "completion")
+
+HELP = """The developer's shell for a platform of Celery services on RabbitMQ.
+
+Scaffold services, run the platform on this machine, call any task.
+
+Example: mp new service mplogin --example login && mp up -d && mp tasks
+"""
+
+
+def build_app() -> typer.Typer:
+    """The whole command line. Help is rich on a terminal and plain in a pipe, where it costs half."""
+    app = typer.Typer(
+        name="mp",
+        help=HELP,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich" if sys.stdout.isatty() else None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_global_options)
+    for module in COMMAND_MODULES:
+        try:
+            import_module(f"mpcli.cli.{module}").register(app)
+        except ModuleNotFoundError as e:
+            print("INTERIM missing", e, file=sys.stderr)
+    return app
+
+
+def _global_options(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+) -> None:
+    """Both are looked at in `entry`, before typer is loaded; they stand here for `--help`."""
+
+
+def run_typer(argv: list[str]) -> int:
+    """Parse `argv`, run the command, return its exit code. Raises `MpError`, also for usage errors of typer's."""
+    command = typer.main.get_command(build_app())
+    try:
+        result = command.main(args=argv or ["--help"], prog_name="mp", standalone_mode=False)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        usage = _as_usage_error(error)
+        if usage is None:
+            raise
+        raise usage from error
+    return result if isinstance(result, int) else 0
+
+
+def _as_usage_error(error: Exception) -> UsageError | None:
+    """click's usage errors as ours. Known by their shape: typer brings click along under changing names."""
+    format_message = getattr(error, "format_message", None)
+    if format_message is None or not hasattr(error, "exit_code"):
+        return None
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "mp"
+    return UsageError(" ".join(str(format_message()).split()) or "no command given", f"see `{path} --help`")

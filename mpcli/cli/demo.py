@@ -1,0 +1,23 @@
+"""`mp demo`."""
+
+from __future__ import annotations
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo() -> None:
+    """Take the tour: scaffold two services, start brokers and workers, call a task, break one.
+
+    Everything happens in a temporary folder, with the embedded broker on free ports, and nothing is left behind.
+
+    Example: mp demo
+    """
+    from mpcli.render.demo import show_demo
+    from mpcli.verbs import demo as verb
+
+    show_demo(verb.demo())

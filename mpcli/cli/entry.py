@@ -1,0 +1,71 @@
+"""The way in. What is hot (`--version`, TAB, `call`) is answered before typer is imported; the rest is typer's.
+
+typer and the pydantic that it brings triple the start-up (docs/explanation/speed.md has the measurement).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `mp` with these arguments and return its exit code. Errors are printed here and nowhere else."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nmp: interrupted\n")
+        return 130
+    except BrokenPipeError:
+        # The reader of the pipe went away (`mp ... | head`): nothing to say, and nowhere to say it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the one place that turns every error into two lines and a code
+        return _report(error, "--debug" in argv or bool(os.environ.get("MP_DEBUG")))
+
+
+def _run(argv: list[str]) -> int:
+    if argv == ["--version"]:
+        from mpcli import __version__
+
+        sys.stdout.write(f"mp {__version__}\n")
+        return 0
+    if argv[:1] == ["__complete"]:
+        from mpcli.cli.completion import complete
+
+        return complete(argv[1:])
+    if argv[:1] == ["call"]:
+        from mpcli.cli.fast_call import run
+
+        code = run(argv[1:])
+        if code is not None:
+            return code
+    from mpcli.cli.app import run_typer
+
+    return run_typer([word for word in argv if word != "--debug"])
+
+
+def _report(error: Exception, debug: bool) -> int:
+    from mpcli.errors import ExitCode, MpError
+
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    from mpcli.render.console import print_error
+
+    if isinstance(error, MpError):
+        print_error(error)
+        return int(error.exit_code)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        print_error(MpError(f"{where}{error.strerror}", "run again with --debug for the traceback"))
+        return int(ExitCode.UNEXPECTED)
+    print_error(
+        MpError(
+            f"unexpected {type(error).__name__}: {error}",
+            "this is a defect of mp: run again with --debug and report the traceback",
+        )
+    )
+    return int(ExitCode.UNEXPECTED)

@@ -1,0 +1,30 @@
+"""`mp tasks`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("tasks")(tasks)
+
+
+def tasks(
+    pattern: Annotated[str, typer.Argument(help="A part of the name, or a pattern such as 'mplogin.sync.*'.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list; the default when piped.")] = False,
+) -> None:
+    """List the tasks of this platform, with signature, first line of the doc and where they are defined.
+
+    They are read from the services' source; no broker is asked, nothing is imported.
+
+    Example: mp tasks mplogin
+    """
+    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.tasks import show_tasks
+    from mpcli.verbs import tasks as verb
+
+    show_tasks(verb.tasks(Path.cwd(), pattern), as_json or not stdout_is_terminal())
