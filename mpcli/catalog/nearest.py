@@ -14,9 +14,7 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     from difflib import get_close_matches  # 11 ms, only spent when something is wrong already
 
     known = sorted(set(names))
-    close = get_close_matches(name, known, n=1, cutoff=0.75)
-    if close:
-        return close[0]
     word = name.rpartition(".")[2]
-    same = [one for one in known if one.rpartition(".")[2] == word]
-    return same[0] if same else None
+    same_word = [one for one in known if one.rpartition(".")[2] == word]
+    close = get_close_matches(name, same_word, n=1, cutoff=0) or get_close_matches(name, known, n=1, cutoff=0.75)
+    return close[0] if close else None

@@ -1,0 +1,66 @@
+"""The way in: what it imports, and how it ends."""
+
+import subprocess
+import sys
+
+import pytest
+
+from mpcli import __version__
+from mpcli.cli.entry import main
+
+HEAVY = ("typer", "pydantic", "rich", "prompt_toolkit", "celery", "kombu", "amqp", "cookiecutter", "asyncio", "ssl")
+
+
+def _modules_after(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import mpcli.cli.entry",
+        "from mpcli.cli.entry import main; main(['--version'])",
+        "from mpcli.cli.entry import main; main(['__complete', 'call', 'mp'])",
+        "import mpcli.cli.fast_call",
+        "import mpcli.bus, mpcli.bus.naming",
+    ],
+)
+def test_what_is_hot_imports_nothing_heavy(code: str) -> None:
+    assert not _modules_after(code) & set(HEAVY)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"mp {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["nonsense"], "nonsense"),
+        (["--nonsense"], "--nonsense"),
+        (["tasks", "--nonsense"], "--nonsense"),
+        (["completion"], "SHELL"),
+        (["completion", "tcsh"], "tcsh"),
+    ],
+)
+def test_a_usage_error_is_two_lines_and_exit_2(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 2
+    assert said in err
+
+
+def test_no_arguments_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "mp new service" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["new", "up", "down", "ps", "call", "tasks", "demo", "worker", "completion"])
+def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert "Example" in capsys.readouterr().out
