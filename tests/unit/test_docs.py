@@ -1,0 +1,40 @@
+"""The documentation is true to the tree: links lead somewhere, commands exist, dependencies are explained."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mpcli.cli.completion import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    broken = [t for t in targets if not t.startswith("http") and not (page.parent / t).exists()]
+    assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_exist(page: Path) -> None:
+    blocks = "\n".join(re.findall(r"```(?:console|sh)\n(.*?)```", page.read_text(), re.DOTALL))
+    typed = re.findall(r"(?:^\$ |&& |bin/)mp ([a-z]+)", blocks, re.MULTILINE)
+    assert not [command for command in typed if command not in COMMANDS]
+
+
+def test_every_page_can_be_reached() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    pages = [str(page.relative_to(ROOT / "docs")) for page in PAGES if page.is_relative_to(ROOT / "docs")]
+    assert not [page for page in pages if page != "index.md" and f"({page})" not in index]
+
+
+def test_every_dependency_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
+    page = (ROOT / "docs" / "explanation" / "dependencies.md").read_text()
+    names = [re.split(r"[<>=\[]", requirement)[0] for requirement in wanted]
+    assert not [name for name in names if name not in page]
