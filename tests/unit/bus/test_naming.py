@@ -70,7 +70,13 @@ def test_derived_names_fit_in_a_short_string(service: str, task: str) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("login", "mplogin"), ("Login", "mplogin"), ("user-accounts", "mpuser_accounts"), ("mplogin", "mplogin"), ("-", "")],
+    [
+        ("login", "mplogin"),
+        ("Login", "mplogin"),
+        ("user-accounts", "mpuser_accounts"),
+        ("mplogin", "mplogin"),
+        ("-", ""),
+    ],
 )
 def test_a_suggestion_for_what_was_typed(typed: str, meant: str) -> None:
     assert suggest_service(typed) == meant

@@ -59,7 +59,9 @@ def service(tmp_path: Path) -> Service:
     hidden = tmp_path / "mplogin" / ".venv" / "lib"
     hidden.mkdir(parents=True)
     (hidden / "vendored.py").write_text("@sync_app.task\ndef vendored(): ...\n")
-    return Service("mplogin", tmp_path / "mplogin", {Mode.SYNC: "mplogin.apps:sync_app", Mode.ASYNC: "mplogin.apps:async_app"})
+    return Service(
+        "mplogin", tmp_path / "mplogin", {Mode.SYNC: "mplogin.apps:sync_app", Mode.ASYNC: "mplogin.apps:async_app"}
+    )
 
 
 def test_it_finds_tasks_by_app_and_by_name(service: Service) -> None:

@@ -12,7 +12,17 @@ from mpcli.render.escape import escape, escape_line
 def test_nothing_that_a_terminal_acts_on_survives(text: str) -> None:
     for character in escape(text):
         assert character in "\t\n" or unicodedata.category(character) not in ("Cc", "Cs"), ascii(character)
-        assert unicodedata.bidirectional(character) not in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+        assert unicodedata.bidirectional(character) not in (
+            "LRE",
+            "RLE",
+            "LRO",
+            "RLO",
+            "PDF",
+            "LRI",
+            "RLI",
+            "FSI",
+            "PDI",
+        )
 
 
 @given(st.text())
