@@ -7,7 +7,7 @@ for brought_by_mp in ("typer", "rich", "cookiecutter"):
     if importlib.util.find_spec(brought_by_mp) is not None:
         sys.exit(f"{brought_by_mp} is installed here: this environment proves nothing")
 
-from mpcli.bus import Caller, service_apps
+from mpcli.bus import Caller, service_apps  # noqa: E402 - the check above comes first
 
 urls = {"sync_url": "amqp://127.0.0.1:1//", "async_url": "amqp://127.0.0.1:1//"}
 sync_app, async_app = service_apps("mplogin", **urls)

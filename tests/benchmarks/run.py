@@ -1,7 +1,7 @@
 """Run every `bench_*.py` beside this file and write their tables to docs/reference/benchmarks.md.
 
-Each is a script that starts what it needs, measures in one run what it compares, and prints a markdown section. Machines
-are noisy: quote the ratios. `run.py NAME ...` runs some and prints them without touching the page.
+Each is a script that starts what it needs, measures in one run what it compares, and prints a markdown section.
+Machines are noisy: quote the ratios. `run.py NAME ...` runs some and prints them without touching the page.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def heading() -> str:
     """Where it was measured."""
     return (
         "# Benchmarks\n\n"
-        "Made by `nox -s benchmarks`. Ratios within a table were measured in one run, in turn; absolute times belong to "
-        "the machine.\n\n"
+        "Made by `nox -s benchmarks`. Ratios within a table were measured in one run, in turn; "
+        "absolute times belong to the machine.\n\n"
         f"Machine: {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}.\n"
     )
 

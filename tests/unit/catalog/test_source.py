@@ -20,7 +20,9 @@ import mplogin.apps
 raise SystemExit("a scan must not run this")
 
 @sync_app.task
-def register(user_obj: dict[str, Any], /, invite: str = "none", *rest: int, dry: bool = False, **more) -> dict[str, Any]:
+def register(
+    user_obj: dict[str, Any], /, invite: str = "none", *rest: int, dry: bool = False, **more
+) -> dict[str, Any]:
     """Register a user.
 
     More words.
