@@ -1,0 +1,278 @@
+"""Brokers for tests: each test that asks for one runs on the embedded broker and on RabbitMQ, in a vhost of its own.
+
+`broker` gives one, `brokers` a pair for sync and async, `own_broker` one that nobody else uses and that may be
+restarted. One RabbitMQ node serves the whole run and all of its workers; the first test that needs it starts it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from mpcli.errors import BrokerUnavailable
+
+KINDS = [pytest.param("embedded"), pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)]
+
+
+def _cannot_restart() -> None:
+    pytest.fail("this broker is shared: a test that restarts one asks for the fixture own_broker")
+
+
+@dataclass
+class Broker:
+    """A vhost of a running broker."""
+
+    kind: str
+    vhost: str
+    server: EmbeddedServer | RabbitMQServer = field(repr=False)
+    may_restart: bool = False
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.server.url)
+        self.host, self.port = parts.hostname, parts.port
+        self.user, self.password = parts.username, parts.password
+
+    @property
+    def url(self) -> str:
+        return f"amqp://{self.user}:{self.password}@{self.host}:{self.port}/{quote(self.vhost, safe='')}"
+
+    def queues(self) -> dict[str, int]:
+        """The queues of the vhost and how many messages each holds, those out for delivery included."""
+        return self.server.queues(self.vhost)
+
+    def close_connections(self) -> None:
+        """Let the broker close all connections of the vhost, as its administrator would (320 CONNECTION_FORCED)."""
+        self.server.close_connections(self.vhost)
+
+    def restart(self) -> None:
+        """Stop the broker and start it again, on the same port and data."""
+        if not self.may_restart:
+            _cannot_restart()
+        self.server.restart()
+
+
+@dataclass
+class Pair:
+    """The two brokers of a platform."""
+
+    sync: Broker
+    async_: Broker
+
+    @property
+    def kind(self) -> str:
+        return self.sync.kind
+
+
+class EmbeddedServer:
+    """The embedded broker, in a thread of the test process."""
+
+    def __init__(self, stack: ExitStack, **options: object) -> None:
+        from mpcli.brokers.embedded import DevBroker
+
+        self._broker = stack.enter_context(DevBroker(**options))
+
+    @property
+    def url(self) -> str:
+        return self._broker.url
+
+    def add_vhost(self, name: str) -> None:
+        self._broker.add_vhost(name)
+
+    def delete_vhost(self, name: str) -> None:
+        pass  # it ends with the process, and holds no more than the test put there
+
+    def queues(self, vhost: str) -> dict[str, int]:
+        return dict(self._broker.queues(vhost))
+
+    def close_connections(self, vhost: str) -> None:
+        self._broker.close_connections()
+
+    def restart(self) -> None:
+        self._broker.restart()
+
+
+class RabbitMQServer:
+    """A RabbitMQ node, administered from inside: milliseconds for what its command line needs most of a second for."""
+
+    def __init__(self, folder: Path, restart: Callable[[], None] = _cannot_restart) -> None:
+        self._folder = folder
+        self.restart = restart
+        self.url = self._description()["url"]
+
+    def _description(self) -> dict[str, object]:
+        return json.loads((self._folder / "node.json").read_text())
+
+    def add_vhost(self, name: str) -> None:
+        self._evaluate(
+            f'rabbit_vhost:add(<<"{name}">>, <<"mp">>), rabbit_auth_backend_internal:set_permissions('
+            f'<<"mp">>, <<"{name}">>, <<".*">>, <<".*">>, <<".*">>, <<"mp">>), [].'
+        )
+
+    def delete_vhost(self, name: str) -> None:
+        self._evaluate(f'catch rabbit_vhost:delete(<<"{name}">>, <<"mp">>), [].')
+
+    def queues(self, vhost: str) -> dict[str, int]:
+        # A quorum queue is asked itself: its published figures are up to five seconds old.
+        lines = self._evaluate(
+            "Count = fun(Q) -> case amqqueue:get_type(Q) of"
+            " rabbit_quorum_queue -> {ok, {_, N}, _} ="
+            " ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1), N;"
+            " _ -> [{messages, N}] = rabbit_amqqueue:info(Q, [messages]), N end end,"
+            'lists:flatten([io_lib:format("~w ~s|", [Count(Q), base64:encode(element(4, amqqueue:get_name(Q)))])'
+            f' || Q <- rabbit_amqqueue:list(<<"{vhost}">>)]).'
+        )
+        from base64 import b64decode
+
+        pairs = (line.split(" ") for line in lines.split("|") if line)
+        return {b64decode(name).decode(): int(count) for count, name in pairs}
+
+    def close_connections(self, vhost: str) -> None:
+        self._evaluate(
+            "rabbit_networking:close_connections([P || [{pid, P}, {vhost, V}] <-"
+            f' rabbit_networking:connection_info_all([pid, vhost]), V =:= <<"{vhost}">>], "closed by a test"), [].'
+        )
+
+    def _evaluate(self, expression: str) -> str:
+        """The text that the Erlang expression evaluates to."""
+        node = self._description()
+        done = subprocess.run(
+            node["erl_call"],
+            input=expression + "\n",
+            env=node["env"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        answer = done.stdout.strip()
+        if done.returncode or not answer.startswith("{ok,"):
+            raise AssertionError(f"the node did not evaluate {expression}\n{answer}\n{done.stderr}")
+        return answer.removeprefix("{ok,").removesuffix("}").strip().strip('"').removesuffix("[]")
+
+
+def _start_node(folder: Path, lock: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start a node under its guard and wait until it answers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "guard.log").open("ab") as log:
+        guard = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("rabbitmq_guard.py")), str(folder), str(port), str(lock)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + 100
+    while not (folder / "node.json").exists():
+        if guard.poll() is not None or time.monotonic() > deadline:
+            guard.send_signal(signal.SIGTERM)
+            guard.wait(30)
+            pytest.fail("the RabbitMQ node did not start:\n" + (folder / "guard.log").read_text(errors="replace"))
+        time.sleep(0.05)
+    return guard
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _require_rabbitmq() -> None:
+    from mpcli.brokers.rabbitmq.installation import find_installation
+
+    try:
+        find_installation()
+    except BrokerUnavailable as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{error.message}: in CI these tests must run")
+        pytest.skip(error.message)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(run_folder: Path, run_lock: Path) -> RabbitMQServer:
+    """The node of this run. It is not stopped here: another worker may still use it, the end of the run stops it."""
+    _require_rabbitmq()
+    folder = run_folder / "rabbitmq"
+    with (run_folder / "rabbitmq.starting").open("w") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        if not (folder / "node.json").exists():
+            # The guard outlives this process where a worker started it, so nobody waits for it here.
+            _guards.append(_start_node(folder, run_lock, _free_port()))
+    return RabbitMQServer(folder)
+
+
+_guards: list[subprocess.Popen[bytes]] = []
+
+
+@pytest.fixture(scope="session")
+def embedded_server() -> Iterator[EmbeddedServer]:
+    """The embedded broker of this process."""
+    with ExitStack() as stack:
+        yield EmbeddedServer(stack)
+
+
+def _server(request: pytest.FixtureRequest) -> EmbeddedServer | RabbitMQServer:
+    return request.getfixturevalue(f"{request.param}_server")
+
+
+@contextmanager
+def _vhost(kind: str, server: EmbeddedServer | RabbitMQServer, name: str) -> Iterator[Broker]:
+    vhost = f"{name}-{uuid.uuid4().hex[:12]}"
+    server.add_vhost(vhost)
+    yield Broker(kind, vhost, server)
+    server.delete_vhost(vhost)
+
+
+@pytest.fixture(params=KINDS)
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """A broker with a fresh vhost."""
+    with _vhost(request.param, _server(request), "test") as broker:
+        yield broker
+
+
+@pytest.fixture(params=KINDS)
+def brokers(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """The sync and the async broker of a platform: two fresh vhosts of one server."""
+    server = _server(request)
+    with _vhost(request.param, server, "sync") as sync, _vhost(request.param, server, "async") as async_:
+        yield Pair(sync, async_)
+
+
+@pytest.fixture(params=KINDS)
+def own_broker(request: pytest.FixtureRequest, tmp_path: Path, run_lock: Path) -> Iterator[Broker]:
+    """A broker that this test alone uses, with data on disk, and may restart."""
+    if request.param == "embedded":
+        with ExitStack() as stack:
+            yield Broker("embedded", "/", EmbeddedServer(stack, data=tmp_path / "data"), may_restart=True)
+        return
+    _require_rabbitmq()
+    folder, port = tmp_path / "rabbitmq", _free_port()
+    guard = _start_node(folder, run_lock, port)
+
+    def stop() -> None:
+        guard.terminate()
+        guard.wait(40)
+
+    def restart() -> None:
+        nonlocal guard
+        stop()
+        guard = _start_node(folder, run_lock, port)
+
+    try:
+        yield Broker("rabbitmq", "/", RabbitMQServer(folder, restart), may_restart=True)
+    finally:
+        stop()

@@ -1,0 +1,128 @@
+"""Runs one RabbitMQ node for the tests, by the provider's own plan, and ends it when the test run ends.
+
+    python rabbitmq_guard.py FOLDER PORT LOCK
+
+Writes FOLDER/node.json once the node answers. It stops the node on SIGTERM, or when the record lock on the file LOCK
+becomes free, which the kernel sees to even if the test run is killed. If this process itself is killed, the kernel
+sends SIGTERM to the node.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from mpcli.brokers.rabbitmq.installation import find_installation
+from mpcli.brokers.rabbitmq.provider import RabbitMQProvider
+from mpcli.bus.naming import Mode
+from mpcli.platform.processes import AmqpPort, ProcessSpec
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(folder: Path, port: int, lock: Path) -> int:
+    end = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: end.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_wait_for_lock, args=(lock, end), daemon=True).start()
+    plan = RabbitMQProvider().plan(folder, {Mode.SYNC: port})
+    running: list[tuple[ProcessSpec, subprocess.Popen[bytes]]] = []
+    try:
+        for spec in sorted(plan.processes, key=lambda spec: spec.stage):
+            running.append((spec, _start(spec)))
+            _await_ready(*running[-1], end)
+        _write(folder / "node.json", _description(plan.urls[Mode.SYNC], running[-1][0]))
+        while not end.wait(0.2):
+            if any(process.poll() is not None for _, process in running):
+                return 1
+    finally:
+        for spec, process in reversed(running):
+            _stop(spec, process)
+        (folder / "node.json").unlink(missing_ok=True)
+    return 0
+
+
+def _wait_for_lock(lock: Path, end: threading.Event) -> None:
+    with lock.open("rb+") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+    end.set()
+
+
+def _start(spec: ProcessSpec) -> subprocess.Popen[bytes]:
+    libc = ctypes.CDLL(None)
+
+    def die_with_guard() -> None:
+        if sys.platform == "linux":
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return subprocess.Popen(
+        spec.argv,
+        cwd=spec.cwd,
+        env={**os.environ, **spec.env},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=die_with_guard,
+    )
+
+
+def _await_ready(spec: ProcessSpec, process: subprocess.Popen[bytes], end: threading.Event) -> None:
+    deadline = time.monotonic() + spec.start_timeout
+    while not _answers(spec):
+        if process.poll() is not None or end.is_set() or time.monotonic() > deadline:
+            raise SystemExit(f"{spec.name} did not become ready; exit code so far: {process.returncode}")
+        time.sleep(0.05)
+
+
+def _answers(spec: ProcessSpec) -> bool:
+    try:
+        with socket.create_connection((spec.ready.host, spec.ready.port), 1) as connection:
+            if not isinstance(spec.ready, AmqpPort):
+                return True
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            return bool(connection.recv(1))
+    except OSError:
+        return False
+
+
+def _stop(spec: ProcessSpec, process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, spec.stop_signal)
+        process.wait(spec.grace)
+    except ProcessLookupError:
+        process.wait()
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _description(url: str, node: ProcessSpec) -> dict[str, object]:
+    """What the fixtures need: the URL, and how to evaluate an expression inside the node."""
+    root = find_installation().erl.resolve().parent.parent
+    calls = [*root.glob("erts-*/bin/erl_call"), *root.glob("lib/erl_interface-*/bin/erl_call")]
+    if not calls:
+        raise SystemExit(f"there is no erl_call below {root}; the fixtures need it to make vhosts")
+    return {
+        "url": url,
+        "erl_call": [str(calls[0]), "-sname", node.env["RABBITMQ_NODENAME"], "-e"],
+        "env": {key: value for key, value in node.env.items() if key == "HOME" or key.startswith("ERL_")},
+    }
+
+
+def _write(file: Path, data: dict[str, object]) -> None:
+    temporary = file.with_suffix(".new")
+    temporary.touch(0o600)
+    temporary.write_text(json.dumps(data))
+    temporary.rename(file)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))
