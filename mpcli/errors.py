@@ -110,7 +110,14 @@ class BrokerUnreachable(BrokerError):
 
 
 class BrokerRefused(BrokerError):
-    """The broker answered and said no: credentials, vhost, permission, a conflicting declaration."""
+    """The broker answered and said no: credentials, vhost, permission, a conflicting declaration.
+
+    `code` is AMQP's reply code (section 1.2 of the specification), 0 where there was none.
+    """
+
+    def __init__(self, message: str, hint: str = "", code: int = 0) -> None:
+        super().__init__(message, hint)
+        self.code = code
 
 
 class BrokerUnavailable(BrokerError):
