@@ -22,7 +22,7 @@ _IGNORE_FILE = ".gitignore"
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What was made, or with `dry_run` would be: its files, relative to `root`; commands to go on with and to undo it."""
+    """What was made, or would be: its files, relative to `root`; the commands to go on with and to undo it."""
 
     kind: str
     name: str
