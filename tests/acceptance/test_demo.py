@@ -1,0 +1,63 @@
+"""The tour, as a newcomer takes it: in an empty folder, with an empty HOME, in a pipe; and interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+
+def _processes_below(folder: Path) -> list[str]:
+    """Command lines of processes that know the folder by their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(folder).encode() in (entry / "environ").read_bytes() and int(entry.name) != os.getpid():
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+def _start(mp_program: str, tmp_path: Path, empty_home: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [mp_program, "demo"],
+        cwd=tmp_path,
+        env=empty_home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_the_tour_ends_with_the_answer_and_leaves_nothing(
+    mp_program: str, tmp_path: Path, empty_home: dict[str, str]
+) -> None:
+    demo = _start(mp_program, tmp_path, empty_home)
+    output, _ = demo.communicate(timeout=110)
+    assert demo.returncode == 0, output
+    assert json.loads(output.splitlines()[-1])["email"] == "ada@example.org"
+    for command in ("new service mplogin", "up -d", "call mplogin.sync.register", "down"):
+        assert f"$ mp {command}" in output
+    assert list(tmp_path.iterdir()) == []
+    assert _processes_below(tmp_path) == []
+
+
+def test_interrupted_it_leaves_nothing_either(mp_program: str, tmp_path: Path, empty_home: dict[str, str]) -> None:
+    demo = _start(mp_program, tmp_path, empty_home)
+    seen = ""
+    for line in demo.stdout:  # the moment at which most is running
+        seen += line
+        if "$ mp ps" in line:
+            break
+    demo.send_signal(signal.SIGTERM)
+    rest, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 130, seen + rest
+    assert list(tmp_path.iterdir()) == []
+    deadline = time.monotonic() + 10
+    while _processes_below(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert _processes_below(tmp_path) == []
