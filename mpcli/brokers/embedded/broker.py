@@ -1,0 +1,181 @@
+"""The broker's state, without its sockets: virtual hosts, users, connections, memory, journal."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mpcli.brokers.embedded.exchange import Binding, Exchange
+from mpcli.brokers.embedded.journal import Journal, NullJournal, StoredQueue, open_journal
+from mpcli.brokers.embedded.limits import Limits
+from mpcli.brokers.embedded.queue import Queue
+from mpcli.brokers.embedded.vhost import VHost
+
+if TYPE_CHECKING:
+    from mpcli.brokers.embedded.channel import Channel
+    from mpcli.brokers.embedded.connection import Connection
+
+REPLY_TO = "amq.rabbitmq.reply-to"
+
+
+class Broker:
+    """One broker. Lives on one event loop and is touched by that loop's thread alone."""
+
+    def __init__(self, users: dict[str, str], limits: Limits, data: Path | None = None) -> None:
+        self.users = users
+        self.limits = limits
+        self.loop = asyncio.get_running_loop()
+        self.positions = itertools.count(1)
+        self.connections: set[Connection] = set()
+        self.vhosts: dict[str, VHost] = {}
+        # Direct reply-to: the routing key of a reply -> the channel that waits for it.
+        self.replies: dict[str, Channel] = {}
+        # What happened at the start that its owner should read.
+        self.notes: list[str] = []
+        self.journal: NullJournal = NullJournal()
+        self.memory = 0
+        self._dirty: list[Connection] = []
+        self._unconfirmed: dict[Channel, None] = {}
+        self._blocked: set[Connection] = set()
+        if data is not None:
+            self._recover(data)
+        self.add_vhost("/")
+
+    # -- one turn of the loop --------------------------------------------------------------------------------------
+
+    def wrote(self, connection: Connection) -> None:
+        """The connection has output to be sent at the end of this turn."""
+        self._dirty.append(connection)
+
+    def flush(self) -> None:
+        """Send what this turn produced: one write for each connection. Every entry from the loop ends with it."""
+        while self._dirty:
+            dirty, self._dirty = self._dirty, []
+            for connection in dirty:
+                connection.flush()
+        if self._blocked and self.memory < self.limits.memory:
+            self._unblock()
+
+    def later(self, seconds: float, action: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call `action` after so many seconds."""
+
+        def run() -> None:
+            action()
+            self.flush()
+
+        return self.loop.call_later(seconds, run)
+
+    def after_commit(self, channel: Channel) -> None:
+        """The channel owes a confirm for something that the journal has not committed yet."""
+        self._unconfirmed[channel] = None
+
+    def owes_confirm(self, channel: Channel) -> bool:
+        """Whether a confirm of the channel waits for the journal."""
+        return channel in self._unconfirmed
+
+    def commit(self) -> None:
+        """Commit the journal and send the confirms that waited for it."""
+        self.journal.commit()
+        waiting, self._unconfirmed = self._unconfirmed, {}
+        for channel in waiting:
+            channel.confirm()
+        self.flush()
+
+    # -- memory ----------------------------------------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        """Whether messages hold more than the memory mark."""
+        return self.memory >= self.limits.memory
+
+    def block(self, connection: Connection) -> None:
+        """Stop reading from a publisher until there is room again."""
+        self._blocked.add(connection)
+
+    def _unblock(self) -> None:
+        blocked, self._blocked = self._blocked, set()
+        for connection in blocked:
+            connection.unblock()
+        self.flush()
+
+    # -- virtual hosts and replies ---------------------------------------------------------------------------------
+
+    def add_vhost(self, name: str) -> VHost:
+        """The virtual host of that name, made when it was not there."""
+        if name not in self.vhosts:
+            self.vhosts[name] = VHost(self, name)
+            self.journal.save_vhost(name)
+        return self.vhosts[name]
+
+    def delete_vhost(self, name: str) -> None:
+        """Close its connections and forget all in it."""
+        vhost = self.vhosts.pop(name, None)
+        if vhost is None:
+            return
+        for connection in [connection for connection in self.connections if connection.vhost is vhost]:
+            connection.force_close(f"vhost '{name}' is deleted")
+        for queue in list(vhost.queues.values()):
+            vhost.delete_queue(queue)
+        self.journal.delete_vhost(name)
+        self.flush()
+
+    def new_reply_key(self, channel: Channel) -> str:
+        """A routing key that nobody can guess and that leads to this channel."""
+        key = f"{REPLY_TO}.{secrets.token_urlsafe(24)}"
+        self.replies[key] = channel
+        return key
+
+    # -- start and end ---------------------------------------------------------------------------------------------
+
+    def _commit_soon(self) -> None:
+        self.loop.call_soon(self.commit)
+
+    def _recover(self, data: Path) -> None:
+        journal, note = open_journal(data, self._commit_soon)
+        if note:
+            self.notes.append(note)
+        for name in journal.vhosts():
+            self.vhosts[name] = VHost(self, name)
+        for vhost, name, kind, auto_delete, internal, arguments in journal.exchanges():
+            self.add_vhost(vhost).exchanges[name] = Exchange(
+                name, kind, auto_delete=auto_delete, internal=internal, arguments=arguments
+            )
+        self.journal = journal
+        queues = {stored.id: self._recovered_queue(stored, journal) for stored in journal.queues()}
+        self._recover_bindings(journal)
+        self.positions = itertools.count(journal.last_position + 1)
+        for queue_id, entry in journal.messages():
+            if queue_id in queues:
+                queues[queue_id].restore(entry)
+
+    def _recovered_queue(self, stored: StoredQueue, journal: Journal) -> Queue:
+        vhost = self.vhosts[stored.vhost]
+        queue = Queue(
+            vhost,
+            stored.name,
+            stored.kind,
+            durable=True,
+            owner=None,
+            auto_delete=stored.auto_delete,
+            arguments=stored.arguments,
+        )
+        queue.journal_id = stored.id
+        vhost.queues[stored.name] = queue
+        return queue
+
+    def _recover_bindings(self, journal: Journal) -> None:
+        for vhost_name, source, kind, destination, key, arguments in list(journal.bindings()):
+            vhost = self.vhosts[vhost_name]
+            found = vhost.queues.get(destination) if kind == "queue" else vhost.exchanges.get(destination)
+            if source in vhost.exchanges and found is not None:
+                binding = Binding(found, key, arguments)
+                vhost.exchanges[source].bindings[binding.identity] = binding
+
+    def close(self) -> None:
+        """Commit and let go of the journal. The connections must be gone."""
+        self.journal.close()
+        self.journal = NullJournal()

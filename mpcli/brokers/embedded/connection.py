@@ -1,0 +1,433 @@
+"""A client's connection: its frames, its channels, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from struct import Struct
+from typing import TYPE_CHECKING, cast
+
+from mpcli.brokers.embedded import frames, handshake, publishing
+from mpcli.brokers.embedded.channel import Channel
+from mpcli.brokers.embedded.limits import FRAME_FUDGE, FRAME_MIN
+from mpcli.brokers.embedded.methods import HANDLERS
+from mpcli.brokers.embedded.refusal import Refusal, as_binary
+from mpcli.errors import ProtocolError
+from mpcli.wire.codec import (
+    FRAME_BODY,
+    FRAME_END,
+    FRAME_HEADER,
+    FRAME_HEARTBEAT,
+    FRAME_METHOD,
+    FRAME_OVERHEAD,
+    PROTOCOL_HEADER,
+    Table,
+)
+from mpcli.wire.methods import (
+    BASIC_PUBLISH,
+    CHANNEL_CLOSE,
+    CHANNEL_CLOSE_OK,
+    CHANNEL_OPEN,
+    CHANNEL_OPEN_OK,
+    CONNECTION_BLOCKED,
+    CONNECTION_CLOSE,
+    CONNECTION_CLOSE_OK,
+    CONNECTION_UNBLOCKED,
+    Method,
+    method_of,
+)
+
+if TYPE_CHECKING:
+    from mpcli.brokers.embedded.broker import Broker
+    from mpcli.brokers.embedded.queue import Queue
+    from mpcli.brokers.embedded.vhost import VHost
+
+_FRAME_START = Struct(">BHI")
+# What may wait to be written before consumers on this connection are passed over.
+_WRITE_BUFFER = 1024 * 1024
+_FLUSH_AT = 256 * 1024
+
+
+class Connection(asyncio.Protocol):
+    """One socket. Everything it does happens in the loop's callbacks below."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.transport: asyncio.Transport | None = None
+        self.vhost: VHost | None = None
+        self.user = ""
+        # header, start, secure, tune, open (handshake), running, closing (we said close), closed
+        self.state = "header"
+        self.capabilities: Table = {}
+        self.frame_max = broker.limits.frame_max
+        self.read_max = FRAME_MIN
+        self.heartbeat = 0
+        self.channel_max = broker.limits.channel_max
+        self.channels: dict[int, Channel] = {}
+        self.assembling: dict[int, publishing.Assembly] = {}
+        self.publishers: dict[Channel, None] = {}
+        self.exclusive_queues: set[Queue] = set()
+        # The transport's buffer is full: nothing is delivered until it has drained.
+        self.paused = False
+        self.blocked = False
+        self._pending = b""
+        self._out: list[bytes] = []
+        self._out_size = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        self._beat: asyncio.TimerHandle | None = None
+        self._heard = False
+        self._spoke = False
+        self._silence = 0.0
+
+    @property
+    def open_vhost(self) -> VHost:
+        """The virtual host; channels exist only on a connection that has one."""
+        assert self.vhost is not None
+        return self.vhost
+
+    def capable(self, name: str) -> bool:
+        """Whether the client announced the capability."""
+        return self.capabilities.get(name) is True
+
+    # -- called by the loop ----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+        if len(self.broker.connections) >= self.broker.limits.connections:
+            self.transport.abort()
+        self.broker.connections.add(self)
+        self._deadline = self.broker.loop.call_later(self.broker.limits.handshake, self.abort)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = True
+        try:
+            self._feed(data)
+        except Refusal as refusal:
+            self.refuse(refusal, refusal.method or 0)
+        for channel in self.publishers:
+            channel.settle()
+        self.publishers.clear()
+        self.broker.flush()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.broker.connections.discard(self)
+        for timer in (self._deadline, self._beat):
+            if timer is not None:
+                timer.cancel()
+        self._release()
+        self.state = "closed"
+        self.transport = None
+        self.broker.flush()
+
+    def pause_writing(self) -> None:
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        for channel in list(self.channels.values()):
+            for queue in {consumer.queue for consumer in channel.consumers.values()}:
+                queue.drain()
+        self.broker.flush()
+
+    # -- frames in -------------------------------------------------------------------------------------------------
+
+    def _feed(self, data: bytes) -> None:
+        if self._pending:
+            data = self._pending + data
+            self._pending = b""
+        at = 0
+        if self.state == "header":
+            at = self._protocol_header(data)
+        size = len(data)
+        while size - at >= 7 and self.state != "closed":
+            kind, channel, length = _FRAME_START.unpack_from(data, at)
+            if length > self.read_max - FRAME_OVERHEAD + FRAME_FUDGE:
+                detail = f"{{frame_too_large,{length},{self.read_max - FRAME_OVERHEAD}}}"
+                self._lost_sync(kind, b"", detail)
+                return
+            end = at + 7 + length
+            if end >= size:
+                break
+            payload = data[at + 7 : end]
+            if data[end] != FRAME_END:
+                self._lost_sync(kind, payload, f"{{invalid_frame_end_marker,{data[end]}}}")
+                return
+            at = end + 1
+            self._frame(kind, channel, payload)
+        if self.state != "closed":
+            self._pending = data[at:]
+
+    def _protocol_header(self, data: bytes) -> int:
+        if len(data) < 8:
+            if data == PROTOCOL_HEADER[: len(data)] or not data.startswith(b"AMQP"[: len(data)]):
+                self._pending = data
+            return len(data) if not self._pending else 0
+        # 0-9, which clients of old say for 0-9-1, is served too.
+        if data[:8] not in (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09"):
+            self.send(PROTOCOL_HEADER)
+            self.hang_up()
+            return len(data)
+        self.state = "start"
+        handshake.start(self)
+        return 8
+
+    def _frame(self, kind: int, number: int, payload: bytes) -> None:
+        if number and self.state == "running":
+            self._channel_frame(kind, number, payload)
+        elif self.state == "closing":
+            if number == 0 and kind == FRAME_METHOD:
+                self._while_closing(payload)
+        elif number == 0 and kind == FRAME_METHOD:
+            self._connection_method(payload)
+        elif number == 0 and kind == FRAME_HEARTBEAT and not payload:
+            pass
+        else:
+            raise Refusal("UNEXPECTED_FRAME", f"type {kind}, {_snippet(payload)}")
+
+    def _connection_method(self, payload: bytes) -> None:
+        method = _known(payload)
+        if method is CONNECTION_CLOSE and self.state == "running":
+            self._release()
+            self.send(CONNECTION_CLOSE_OK.frame(0))
+            self.hang_up()
+            return
+        try:
+            handshake.handle(self, method, method.decode(payload))
+        except Refusal as refusal:
+            if refusal.method is None:
+                refusal.method = method.id
+            raise
+        except ProtocolError as error:
+            raise Refusal("FRAME_ERROR", f"cannot decode {as_binary(payload)}", method.id) from error
+
+    def _while_closing(self, payload: bytes) -> None:
+        if payload[:4] == CONNECTION_CLOSE_OK.prefix:
+            self.hang_up()
+        elif payload[:4] == CONNECTION_CLOSE.prefix:
+            self.send(CONNECTION_CLOSE_OK.frame(0))
+            self.hang_up()
+
+    # -- channels --------------------------------------------------------------------------------------------------
+
+    def _channel_frame(self, kind: int, number: int, payload: bytes) -> None:
+        channel = self.channels.get(number)
+        if channel is None:
+            self._open_channel(kind, number, payload)
+            return
+        try:
+            if number in self.assembling:
+                self._content_frame(channel, kind, payload)
+            elif kind != FRAME_METHOD:
+                self._unexpected(kind, payload)
+            elif payload.startswith(BASIC_PUBLISH.prefix):
+                self.assembling[number] = publishing.Assembly(payload)
+            elif channel.closing:
+                self._on_closing_channel(channel, payload)
+            else:
+                self._channel_method(channel, payload)
+        except Refusal as refusal:
+            method = refusal.method or int.from_bytes(payload[:4], "big")
+            if refusal.hard:
+                refusal.method = method
+                raise
+            channel.refuse(refusal, method)
+
+    def _content_frame(self, channel: Channel, kind: int, payload: bytes) -> None:
+        assembly = self.assembling[channel.number]
+        if kind == FRAME_HEADER:
+            whole = assembly.header_came(payload)
+        elif kind == FRAME_BODY:
+            whole = assembly.body_came(payload)
+        else:
+            raise assembly.unexpected()
+        if whole:
+            del self.assembling[channel.number]
+            if not channel.closing:
+                publishing.publish(channel, assembly)
+
+    def _unexpected(self, kind: int, payload: bytes) -> None:
+        if kind in (FRAME_HEADER, FRAME_BODY):
+            raise Refusal("UNEXPECTED_FRAME", "expected method frame, got non method frame instead", _NO_METHOD)
+        if kind == FRAME_HEARTBEAT and not payload:
+            raise Refusal("UNEXPECTED_FRAME", f"type {kind}, {_snippet(payload)}", _NO_METHOD)
+        raise Refusal("FRAME_ERROR", f"type {kind}, {_snippet(payload)}: unknown_frame", _NO_METHOD)
+
+    def _open_channel(self, kind: int, number: int, payload: bytes) -> None:
+        if kind != FRAME_METHOD:
+            self._unexpected(kind, payload)
+        count = len(self.channels)
+        if count >= self.channel_max:
+            raise Refusal(
+                "NOT_ALLOWED",
+                f"number of channels opened ({count}) has reached the negotiated channel_max ({self.channel_max})",
+                _NO_METHOD,
+            )
+        method = _known(payload)
+        if method is not CHANNEL_OPEN:
+            raise Refusal("CHANNEL_ERROR", "expected 'channel.open'", method.id)
+        self.channels[number] = Channel(self, number)
+        self.send(CHANNEL_OPEN_OK.frame(number))
+
+    def _on_closing_channel(self, channel: Channel, payload: bytes) -> None:
+        if payload.startswith(CHANNEL_CLOSE_OK.prefix):
+            del self.channels[channel.number]
+        elif payload.startswith(CHANNEL_CLOSE.prefix):
+            self.send(CHANNEL_CLOSE_OK.frame(channel.number))
+
+    def _channel_method(self, channel: Channel, payload: bytes) -> None:
+        method = _known(payload)
+        if method is CHANNEL_CLOSE:
+            channel.release()
+            del self.channels[channel.number]
+            self.publishers.pop(channel, None)
+            self.send(CHANNEL_CLOSE_OK.frame(channel.number))
+            return
+        handler = HANDLERS.get(method.id)
+        if handler is None:
+            raise Refusal("COMMAND_INVALID", "unimplemented method", method.id)
+        try:
+            values = method.decode(payload)
+        except ProtocolError as error:
+            raise Refusal("FRAME_ERROR", f"cannot decode {as_binary(payload[4:])}", method.id) from error
+        handler(channel, *values)
+
+    # -- frames out ------------------------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Send at the end of the turn, or at once when much has gathered."""
+        if not self._out:
+            self.broker.wrote(self)
+        self._out.append(data)
+        self._out_size += len(data)
+        if self._out_size > _FLUSH_AT:
+            self.flush()
+
+    def flush(self) -> None:
+        """Give what has gathered to the socket."""
+        out, self._out, self._out_size = self._out, [], 0
+        if self.transport is not None and out:
+            self._spoke = True
+            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    # -- heartbeats and blocking -----------------------------------------------------------------------------------
+
+    def running(self, heartbeat: int) -> None:
+        """The handshake is over."""
+        self.state = "running"
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if heartbeat:
+            self._beat = self.broker.loop.call_later(heartbeat / 2, self._heartbeat, heartbeat)
+
+    def _heartbeat(self, interval: int) -> None:
+        self._silence = 0.0 if self._heard or self.blocked else self._silence + interval / 2
+        if self._silence >= 2 * interval:
+            self.abort()
+            return
+        if not self._spoke and self.transport is not None:
+            self.transport.write(frames.HEARTBEAT)
+        self._heard = self._spoke = False
+        self._beat = self.broker.loop.call_later(interval / 2, self._heartbeat, interval)
+
+    def block(self) -> None:
+        """Too much memory is held in messages: read no more from this publisher for now."""
+        if self.blocked or self.transport is None:
+            return
+        self.blocked = True
+        self.broker.block(self)
+        self.transport.pause_reading()
+        if self.capable("connection.blocked"):
+            self.send(CONNECTION_BLOCKED.frame(0, "low on memory"))
+
+    def unblock(self) -> None:
+        """Read on."""
+        self.blocked = False
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+            if self.capable("connection.blocked") and self.state == "running":
+                self.send(CONNECTION_UNBLOCKED.frame(0))
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def refuse(self, refusal: Refusal, method: int) -> None:
+        """Close the connection because of what it sent."""
+        if self.state in ("header", "start", "secure"):
+            self.hang_up()
+            return
+        self._say_close(refusal.code, refusal.text, method)
+
+    def force_close(self, reason: str) -> None:
+        """Close it because the broker wants to."""
+        if self.state == "running":
+            self._say_close(320, f"CONNECTION_FORCED - {reason}", 0)
+        else:
+            self.abort()
+
+    def _say_close(self, code: int, text: str, method: int) -> None:
+        if self.state in ("closing", "closed"):
+            return
+        for channel in self.publishers:
+            channel.settle()
+        self.broker.journal.commit()
+        for channel in list(self.channels.values()):
+            channel.confirm()
+        self._release()
+        self.state = "closing"
+        self.send(CONNECTION_CLOSE.frame(0, code, text, method >> 16, method & 0xFFFF))
+        self._stop_deadline()
+        self._deadline = self.broker.loop.call_later(self.broker.limits.closing, self.abort)
+
+    def _lost_sync(self, kind: int, payload: bytes, detail: str) -> None:
+        # What follows in the stream is not frames: say why, and read no more.
+        refusal = Refusal("FRAME_ERROR", f"type {kind}, {_snippet(payload)} = {as_binary(payload[:16])}: {detail}")
+        self.refuse(refusal, 0)
+        self.state = "closed"
+        self.hang_up()
+
+    def _release(self) -> None:
+        for channel in list(self.channels.values()):
+            channel.release()
+        self.channels.clear()
+        self.assembling.clear()
+        for queue in list(self.exclusive_queues):
+            queue.vhost.delete_queue(queue)
+
+    def hang_up(self) -> None:
+        """Send what is left, then wait for the client to close: cutting it off would reset what it still reads."""
+        self.state = "closed"
+        self._pending = b""
+        self.flush()
+        self._stop_deadline()
+        if self.transport is not None and not self.transport.is_closing():
+            if self.blocked:
+                self.unblock()
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self._deadline = self.broker.loop.call_later(self.broker.limits.closing, self.abort)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def abort(self) -> None:
+        """Cut it off."""
+        if self.transport is not None:
+            self.transport.abort()
+
+
+# A refusal that is nobody's method in particular says class 0, method 0.
+_NO_METHOD = 0
+
+
+def _known(payload: bytes) -> Method:
+    try:
+        return method_of(payload)
+    except ProtocolError as error:
+        raise Refusal("COMMAND_INVALID", "unknown method", _NO_METHOD) from error
+
+
+def _snippet(payload: bytes) -> str:
+    return "all octets" if len(payload) <= 16 else "first 16 octets"

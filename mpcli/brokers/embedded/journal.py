@@ -1,0 +1,369 @@
+"""What survives a restart: durable exchanges, queues, bindings and messages, in one SQLite file.
+
+Everything that happens in one turn of the event loop is one transaction. With `synchronous=NORMAL` in WAL mode a
+committed transaction survives the death of the process (`kill -9`), not a power cut
+(https://www.sqlite.org/pragma.html#pragma_synchronous).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mpcli.brokers.embedded.message import Entry, Message, address_of
+from mpcli.errors import BrokerUnavailable
+from mpcli.wire.codec import Table, decode_table, encode_table
+
+if TYPE_CHECKING:
+    from mpcli.brokers.embedded.exchange import Binding, Exchange
+    from mpcli.brokers.embedded.queue import Queue
+
+_FORMAT = 1
+_SCHEMA = """
+CREATE TABLE vhost (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE exchange (vhost TEXT, name TEXT, kind TEXT, auto_delete INTEGER, internal INTEGER, arguments BLOB,
+    PRIMARY KEY (vhost, name)) WITHOUT ROWID;
+CREATE TABLE queue (id INTEGER PRIMARY KEY, vhost TEXT, name TEXT, kind TEXT, auto_delete INTEGER, arguments BLOB);
+CREATE TABLE binding (vhost TEXT, source TEXT, kind TEXT, destination TEXT, key TEXT, arguments BLOB,
+    PRIMARY KEY (vhost, source, kind, destination, key, arguments)) WITHOUT ROWID;
+CREATE TABLE message (id INTEGER PRIMARY KEY, queue INTEGER, exchange TEXT, key TEXT, extra_keys TEXT,
+    persistent INTEGER, priority INTEGER, expires REAL, count INTEGER, header BLOB, body BLOB);
+CREATE INDEX message_queue ON message (queue);
+"""
+_INSERT = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_KEY_SEPARATOR = "\n"
+
+
+class StoredQueue:
+    """A queue as it stands in the journal."""
+
+    __slots__ = ("arguments", "auto_delete", "id", "kind", "name", "vhost")
+
+    def __init__(self, row: tuple[int, str, str, str, int, bytes]) -> None:
+        self.id, self.vhost, self.name, self.kind, auto_delete, arguments = row
+        self.auto_delete = bool(auto_delete)
+        self.arguments: Table = decode_table(arguments)[0]
+
+
+class NullJournal:
+    """For a broker without a data folder: nothing survives, so nothing is written."""
+
+    pending = False
+
+    def add(self, queue: int, entry: Entry) -> None:
+        """A message came into a durable queue."""
+
+    def remove(self, entry: Entry) -> None:
+        """A message is done with."""
+
+    def touch(self, entry: Entry) -> None:
+        """A message was handed out: after a crash it counts as redelivered."""
+
+    def commit(self) -> None:
+        """Make everything so far survive."""
+
+    def close(self) -> None:
+        """Commit and let go of the file."""
+
+    def save_vhost(self, name: str) -> None:
+        """A virtual host was added."""
+
+    def delete_vhost(self, name: str) -> None:
+        """A virtual host and all in it are gone."""
+
+    def save_exchange(self, vhost: str, exchange: Exchange) -> None:
+        """A durable exchange was declared."""
+
+    def delete_exchange(self, vhost: str, name: str) -> None:
+        """An exchange is gone, and its bindings."""
+
+    def save_binding(self, vhost: str, source: str, binding: Binding) -> None:
+        """Two durable things were bound."""
+
+    def delete_binding(self, vhost: str, source: str, binding: Binding) -> None:
+        """They were unbound."""
+
+    def save_queue(self, vhost: str, queue: Queue) -> int:
+        """A durable queue was declared. Returns its number, 0 when it is not kept."""
+        return 0
+
+    def delete_queue(self, vhost: str, queue: Queue) -> None:
+        """A queue is gone, and its messages and bindings."""
+
+
+class Journal(NullJournal):
+    """The file, and what of it is not committed yet.
+
+    `on_pending` is called when a transaction begins to fill, so that its owner commits it at the end of the turn.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, on_pending: Callable[[], None]) -> None:
+        self._db = connection
+        self._on_pending = on_pending
+        self._added: dict[int, tuple[int, Entry]] = {}
+        self._removed: list[tuple[int]] = []
+        self._touched: dict[int, Entry] = {}
+        self._last_queue = connection.execute("SELECT coalesce(max(id), 0) FROM queue").fetchone()[0]
+        self.pending = False
+
+    @property
+    def last_position(self) -> int:
+        """The highest position ever given to a message that is still there."""
+        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()[0])
+
+    # -- messages --------------------------------------------------------------------------------------------------
+
+    def add(self, queue: int, entry: Entry) -> None:
+        entry.stored = True
+        self._added[entry.position] = (queue, entry)
+        if not self.pending:
+            self._begin()
+
+    def remove(self, entry: Entry) -> None:
+        self._touched.pop(entry.position, None)
+        # Taken before it was ever written: nothing to write, and nothing to delete.
+        if self._added.pop(entry.position, None) is None:
+            self._removed.append((entry.position,))
+            if not self.pending:
+                self._begin()
+
+    def touch(self, entry: Entry) -> None:
+        self._touched[entry.position] = entry
+        if not self.pending:
+            self._begin()
+
+    def _begin(self) -> None:
+        self.pending = True
+        self._on_pending()
+
+    def commit(self) -> None:
+        if not self.pending:
+            return
+        self.pending = False
+        db = self._db
+        if self._added:
+            db.executemany(_INSERT, [_row(queue, entry) for queue, entry in self._added.values()])
+            self._added.clear()
+        if self._removed:
+            db.executemany("DELETE FROM message WHERE id = ?", self._removed)
+            self._removed.clear()
+        if self._touched:
+            db.executemany(
+                "UPDATE message SET count = ? WHERE id = ?",
+                [(entry.count + 1, position) for position, entry in self._touched.items()],
+            )
+            self._touched.clear()
+        db.commit()
+
+    def close(self) -> None:
+        self.commit()
+        self._db.commit()
+        self._db.close()
+
+    # -- entities: each is committed at once, before the client hears that it exists -------------------------------
+
+    def _write(self, *statements: tuple[str, tuple[object, ...]]) -> None:
+        self.pending = True
+        for sql, values in statements:
+            self._db.execute(sql, values)
+        self.commit()
+
+    def save_vhost(self, name: str) -> None:
+        self._write(("INSERT OR IGNORE INTO vhost VALUES (?)", (name,)))
+
+    def delete_vhost(self, name: str) -> None:
+        self._write(
+            ("DELETE FROM message WHERE queue IN (SELECT id FROM queue WHERE vhost = ?)", (name,)),
+            ("DELETE FROM queue WHERE vhost = ?", (name,)),
+            ("DELETE FROM binding WHERE vhost = ?", (name,)),
+            ("DELETE FROM exchange WHERE vhost = ?", (name,)),
+            ("DELETE FROM vhost WHERE name = ?", (name,)),
+        )
+
+    def save_exchange(self, vhost: str, exchange: Exchange) -> None:
+        values = (
+            vhost,
+            _text(exchange.name),
+            exchange.kind,
+            exchange.auto_delete,
+            exchange.internal,
+            encode_table(exchange.arguments),
+        )
+        self._write(("INSERT OR REPLACE INTO exchange VALUES (?,?,?,?,?,?)", values))
+
+    def delete_exchange(self, vhost: str, name: str) -> None:
+        key = (vhost, _text(name))
+        self._write(
+            ("DELETE FROM exchange WHERE vhost = ? AND name = ?", key),
+            ("DELETE FROM binding WHERE vhost = ? AND source = ?", key),
+            ("DELETE FROM binding WHERE vhost = ? AND kind = 'exchange' AND destination = ?", key),
+        )
+
+    def save_binding(self, vhost: str, source: str, binding: Binding) -> None:
+        self._write(("INSERT OR IGNORE INTO binding VALUES (?,?,?,?,?,?)", _binding_row(vhost, source, binding)))
+
+    def delete_binding(self, vhost: str, source: str, binding: Binding) -> None:
+        sql = (
+            "DELETE FROM binding WHERE vhost = ? AND source = ? AND kind = ? AND destination = ? AND key = ?"
+            " AND arguments = ?"
+        )
+        self._write((sql, _binding_row(vhost, source, binding)))
+
+    def save_queue(self, vhost: str, queue: Queue) -> int:
+        self._last_queue += 1
+        values = (
+            self._last_queue,
+            vhost,
+            _text(queue.name),
+            queue.kind,
+            queue.auto_delete,
+            encode_table(queue.arguments),
+        )
+        self._write(("INSERT INTO queue VALUES (?,?,?,?,?,?)", values))
+        return int(self._last_queue)
+
+    def delete_queue(self, vhost: str, queue: Queue) -> None:
+        self._write(
+            ("DELETE FROM message WHERE queue = ?", (queue.journal_id,)),
+            ("DELETE FROM queue WHERE id = ?", (queue.journal_id,)),
+            (
+                "DELETE FROM binding WHERE vhost = ? AND kind = 'queue' AND destination = ?",
+                (vhost, _text(queue.name)),
+            ),
+        )
+
+    # -- reading, once, at the start -------------------------------------------------------------------------------
+
+    def vhosts(self) -> list[str]:
+        """The virtual hosts."""
+        return [name for (name,) in self._db.execute("SELECT name FROM vhost")]
+
+    def exchanges(self) -> Iterator[tuple[str, str, str, bool, bool, Table]]:
+        """Virtual host, name, type, auto-delete, internal, arguments of each exchange."""
+        for vhost, name, kind, auto_delete, internal, arguments in self._db.execute("SELECT * FROM exchange"):
+            yield vhost, _name(name), kind, bool(auto_delete), bool(internal), decode_table(arguments)[0]
+
+    def queues(self) -> list[StoredQueue]:
+        """The queues, in the order of their declaration."""
+        rows = self._db.execute("SELECT id, vhost, name, kind, auto_delete, arguments FROM queue ORDER BY id")
+        stored = [StoredQueue(row) for row in rows]
+        for queue in stored:
+            queue.name = _name(queue.name)
+        return stored
+
+    def bindings(self) -> Iterator[tuple[str, str, str, str, str, Table]]:
+        """Virtual host, source, kind and name of the destination, key, arguments of each binding."""
+        for vhost, source, kind, destination, key, arguments in self._db.execute("SELECT * FROM binding"):
+            yield vhost, _name(source), kind, _name(destination), _name(key), decode_table(arguments)[0]
+
+    def messages(self) -> Iterator[tuple[int, Entry]]:
+        """The number of the queue and the entry of each message, in order."""
+        for row in self._db.execute("SELECT * FROM message ORDER BY id"):
+            position, queue, exchange, key, extra_keys, persistent, priority, expires, count, header, body = row
+            exchange, key = _name(exchange), _name(key)
+            message = Message(exchange, key, address_of(exchange, key), header, body)
+            message.persistent, message.priority = bool(persistent), priority
+            message.extra_keys = tuple(_name(extra_keys).split(_KEY_SEPARATOR)) if extra_keys else ()
+            entry = Entry(message, position, expires, count)
+            entry.stored = True
+            yield queue, entry
+
+
+def _row(queue: int, entry: Entry) -> tuple[object, ...]:
+    message = entry.message
+    return (
+        entry.position,
+        queue,
+        _text(message.exchange),
+        _text(message.key),
+        _text(_KEY_SEPARATOR.join(message.extra_keys)),
+        message.persistent,
+        message.priority,
+        entry.expires,
+        entry.count,
+        message.header,
+        message.body,
+    )
+
+
+def _binding_row(vhost: str, source: str, binding: Binding) -> tuple[object, ...]:
+    kind, destination, key, arguments = binding.identity
+    return vhost, _text(source), kind, _text(destination), _text(key), arguments
+
+
+def _text(name: str) -> str | bytes:
+    # SQLite's text is UTF-8; a name that is not is kept as bytes.
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape")
+    return name
+
+
+def _name(stored: str | bytes) -> str:
+    return stored.decode("utf-8", "surrogateescape") if isinstance(stored, bytes) else stored
+
+
+# -- the file ------------------------------------------------------------------------------------------------------
+
+
+def open_journal(folder: Path, on_pending: Callable[[], None]) -> tuple[Journal, str]:
+    """The journal in `folder`, and a message when a damaged one had to be set aside (else empty).
+
+    Raises `BrokerUnavailable` when the folder cannot be used or another broker uses it.
+    """
+    file = folder / "journal.sqlite3"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Journal(_open(file), on_pending), ""
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise BrokerUnavailable(f"{file} is in use by another broker", "stop it, or use another folder") from error
+        note = _set_aside(file, error)
+    except (sqlite3.DatabaseError, ValueError) as error:
+        note = _set_aside(file, error)
+    except OSError as error:
+        raise BrokerUnavailable(f"{folder}: {error.strerror}", "use a folder that can be written") from error
+    return Journal(_open(file), on_pending), note
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    os.close(descriptor)
+    db = sqlite3.connect(file, isolation_level="DEFERRED", timeout=0.2, check_same_thread=False)
+    try:
+        _prepare(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    # The lock is held as long as the broker lives: two of them on one file would hand out the same message twice.
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        db.executescript(_SCHEMA)
+        db.execute(f"PRAGMA user_version = {_FORMAT}")
+        db.commit()
+    elif version != _FORMAT:
+        raise ValueError(f"written by another version (format {version})")
+    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
+
+
+def _set_aside(file: Path, error: Exception) -> str:
+    kept = file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    for suffix in ("", "-wal", "-shm"):
+        part = Path(f"{file}{suffix}")
+        if part.exists():
+            part.replace(f"{kept}{suffix}")
+    return f"{file} could not be read ({error}): set aside as {kept.name}, starting empty"

@@ -1,0 +1,174 @@
+"""A virtual host: its exchanges, queues and bindings, and the way of a message through them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpcli.brokers.embedded.exchange import Binding, Exchange, binding_identity
+from mpcli.brokers.embedded.message import Message
+from mpcli.brokers.embedded.queue import Queue
+from mpcli.wire.codec import Table
+
+if TYPE_CHECKING:
+    from mpcli.brokers.embedded.broker import Broker
+    from mpcli.brokers.embedded.connection import Connection
+
+_PREDECLARED = (
+    ("", "direct"),
+    ("amq.direct", "direct"),
+    ("amq.fanout", "fanout"),
+    ("amq.topic", "topic"),
+    ("amq.headers", "headers"),
+    ("amq.match", "headers"),
+)
+_MAX_ROUTES = 10_000
+
+
+class VHost:
+    """Everything that clients of one virtual host share."""
+
+    def __init__(self, broker: Broker, name: str) -> None:
+        self.broker = broker
+        self.name = name
+        self.exchanges = {exchange: Exchange(exchange, kind) for exchange, kind in _PREDECLARED}
+        self.exchanges["amq.rabbitmq.trace"] = Exchange("amq.rabbitmq.trace", "topic", internal=True)
+        self.queues: dict[str, Queue] = {}
+        # (exchange, routing key) -> queues, as long as nothing changes.
+        self._routes: dict[tuple[str, str], tuple[Queue, ...]] = {}
+
+    # -- routing ---------------------------------------------------------------------------------------------------
+
+    def route(self, exchange: Exchange, message: Message) -> tuple[Queue, ...]:
+        """The queues that the message reaches, each once."""
+        if message.extra_keys:
+            found: dict[Queue, None] = {}
+            for key in (message.key, *message.extra_keys):
+                found.update(dict.fromkeys(self._reached(exchange, key, message)[0]))
+            return tuple(found)
+        known = self._routes.get((exchange.name, message.key))
+        if known is not None:
+            return known
+        queues, lasting = self._reached(exchange, message.key, message)
+        if lasting:
+            if len(self._routes) >= _MAX_ROUTES:
+                self._routes.clear()
+            self._routes[exchange.name, message.key] = queues
+        return queues
+
+    def _reached(self, start: Exchange, key: str, message: Message) -> tuple[tuple[Queue, ...], bool]:
+        """The queues, and whether the next message with this key will reach the same ones."""
+        if not start.name:
+            queue = self.queues.get(key)
+            return (() if queue is None else (queue,)), False
+        queues: dict[Queue, None] = {}
+        seen = {start.name}
+        waiting = [start]
+        lasting = True
+        while waiting:
+            exchange = waiting.pop()
+            is_headers = exchange.kind == "headers"
+            lasting = lasting and not is_headers
+            for destination in self._destinations(exchange, key, message.headers() if is_headers else {}):
+                if isinstance(destination, Queue):
+                    queues[destination] = None
+                elif destination.name not in seen:
+                    seen.add(destination.name)
+                    waiting.append(destination)
+        return tuple(queues), lasting
+
+    def _destinations(self, exchange: Exchange, key: str, headers: Table) -> list[Queue | Exchange]:
+        if not exchange.name:
+            queue = self.queues.get(key)
+            return [] if queue is None else [queue]
+        found = exchange.match(key, headers)
+        if not found and exchange.alternate is not None:
+            alternate = self.exchanges.get(exchange.alternate)
+            return [] if alternate is None else [alternate]
+        return found
+
+    # -- exchanges -------------------------------------------------------------------------------------------------
+
+    def add_exchange(self, exchange: Exchange) -> None:
+        """Declare it."""
+        self.exchanges[exchange.name] = exchange
+        self._routes.clear()
+        if exchange.durable:
+            self.broker.journal.save_exchange(self.name, exchange)
+
+    def delete_exchange(self, exchange: Exchange) -> None:
+        """With all bindings from it and to it."""
+        del self.exchanges[exchange.name]
+        self._routes.clear()
+        self.broker.journal.delete_exchange(self.name, exchange.name)
+        exchange.bindings.clear()
+        self._drop_bindings_to(exchange)
+
+    def _drop_bindings_to(self, destination: Queue | Exchange) -> None:
+        for exchange in list(self.exchanges.values()):
+            doomed = [key for key, binding in exchange.bindings.items() if binding.destination is destination]
+            for identity in doomed:
+                del exchange.bindings[identity]
+            if doomed:
+                self._after_unbinding(exchange)
+
+    def _after_unbinding(self, exchange: Exchange) -> None:
+        self._routes.clear()
+        if exchange.auto_delete and not exchange.bindings and exchange.name in self.exchanges:
+            self.delete_exchange(exchange)
+
+    # -- bindings --------------------------------------------------------------------------------------------------
+
+    def bind(self, source: Exchange, destination: Queue | Exchange, key: str, arguments: Table) -> None:
+        """Bind; the same binding again changes nothing."""
+        binding = Binding(destination, key, arguments)
+        if binding.identity in source.bindings:
+            return
+        source.bindings[binding.identity] = binding
+        self._routes.clear()
+        if source.durable and destination.durable:
+            self.broker.journal.save_binding(self.name, source.name, binding)
+
+    def unbind(self, source: Exchange, destination: Queue | Exchange, key: str, arguments: Table) -> None:
+        """Unbind; what was not bound is none the less unbound."""
+        identity = binding_identity(destination, key, arguments)
+        binding = source.bindings.pop(identity, None)
+        if binding is not None:
+            self.broker.journal.delete_binding(self.name, source.name, binding)
+            self._after_unbinding(source)
+
+    # -- queues ----------------------------------------------------------------------------------------------------
+
+    def add_queue(
+        self,
+        name: str,
+        kind: str,
+        *,
+        durable: bool,
+        owner: Connection | None = None,
+        auto_delete: bool = False,
+        arguments: Table,
+    ) -> Queue:
+        """Declare it."""
+        queue = Queue(self, name, kind, durable=durable, owner=owner, auto_delete=auto_delete, arguments=arguments)
+        self.queues[name] = queue
+        if owner is not None:
+            owner.exclusive_queues.add(queue)
+        if durable:
+            queue.journal_id = self.broker.journal.save_queue(self.name, queue)
+        return queue
+
+    def delete_queue(self, queue: Queue) -> int:
+        """With its bindings and messages; its consumers are told. Returns how many messages waited."""
+        if queue.deleted:
+            return 0
+        waiting = queue.backlog.count
+        del self.queues[queue.name]
+        queue.close()
+        if queue.journal_id:
+            self.broker.journal.delete_queue(self.name, queue)
+        if queue.owner is not None:
+            queue.owner.exclusive_queues.discard(queue)
+        self._drop_bindings_to(queue)
+        for consumer in list(queue.consumers):
+            consumer.channel.queue_is_gone(consumer)
+        return waiting
