@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,12 @@ def run_folder(pytestconfig: pytest.Config) -> Path:
 def run_lock(run_folder: Path) -> Path:
     """The file whose record lock is free once this test run has ended, in whatever way."""
     return run_folder / _LOCK_FILE
+
+
+@pytest.fixture(scope="session")
+def processes_of() -> Callable[[Path], dict[int, str]]:
+    """A function that gives all processes whose arguments or environment name a folder: pid and command line."""
+    return _processes_of
 
 
 def _end_run(config: pytest.Config) -> list[str]:

@@ -191,7 +191,9 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _require_rabbitmq() -> None:
+@pytest.fixture(scope="session")
+def needs_rabbitmq() -> None:
+    """Skip where there is no RabbitMQ, and fail there if this is CI."""
     from mpcli.brokers.rabbitmq.installation import find_installation
 
     try:
@@ -203,9 +205,8 @@ def _require_rabbitmq() -> None:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_server(run_folder: Path, run_lock: Path) -> RabbitMQServer:
+def rabbitmq_server(needs_rabbitmq: None, run_folder: Path, run_lock: Path) -> RabbitMQServer:
     """The node of this run. It is not stopped here: another worker may still use it, the end of the run stops it."""
-    _require_rabbitmq()
     folder = run_folder / "rabbitmq"
     with (run_folder / "rabbitmq.starting").open("w") as one_at_a_time:
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
@@ -259,7 +260,7 @@ def own_broker(request: pytest.FixtureRequest, tmp_path: Path, run_lock: Path) -
         with ExitStack() as stack:
             yield Broker("embedded", "/", EmbeddedServer(stack, data=tmp_path / "data"), may_restart=True)
         return
-    _require_rabbitmq()
+    request.getfixturevalue("needs_rabbitmq")
     folder, port = tmp_path / "rabbitmq", _free_port()
     guard = _start_node(folder, run_lock, port)
 

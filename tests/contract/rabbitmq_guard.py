@@ -19,6 +19,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mpcli.brokers.rabbitmq.installation import find_installation
@@ -35,20 +37,31 @@ def main(folder: Path, port: int, lock: Path) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_wait_for_lock, args=(lock, end), daemon=True).start()
     plan = RabbitMQProvider().plan(folder, {Mode.SYNC: port})
-    running: list[tuple[ProcessSpec, subprocess.Popen[bytes]]] = []
-    try:
-        for spec in sorted(plan.processes, key=lambda spec: spec.stage):
-            running.append((spec, _start(spec)))
-            _await_ready(*running[-1], end)
-        _write(folder / "node.json", _description(plan.urls[Mode.SYNC], running[-1][0]))
+    with running(plan.processes, end) as processes:
+        _write(folder / "node.json", _description(plan.urls[Mode.SYNC], plan.processes[-1]))
         while not end.wait(0.2):
-            if any(process.poll() is not None for _, process in running):
+            if any(process.poll() is not None for process in processes.values()):
                 return 1
-    finally:
-        for spec, process in reversed(running):
-            _stop(spec, process)
-        (folder / "node.json").unlink(missing_ok=True)
+        (folder / "node.json").unlink()
     return 0
+
+
+@contextmanager
+def running(
+    specs: list[ProcessSpec], end: threading.Event | None = None, user: int | None = None
+) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """The processes of a plan, all ready; stopped in the reverse order, so that no process of theirs is left."""
+    started: dict[str, tuple[ProcessSpec, subprocess.Popen[bytes]]] = {}
+    try:
+        for stage in sorted({spec.stage for spec in specs}):
+            of_stage = [spec for spec in specs if spec.stage == stage]
+            started |= {spec.name: (spec, _start(spec, user)) for spec in of_stage}
+            for spec in of_stage:
+                _await_ready(*started[spec.name], end or threading.Event())
+        yield {name: process for name, (_, process) in started.items()}
+    finally:
+        for spec, process in reversed(started.values()):
+            stop(spec, process)
 
 
 def _wait_for_lock(lock: Path, end: threading.Event) -> None:
@@ -57,7 +70,7 @@ def _wait_for_lock(lock: Path, end: threading.Event) -> None:
     end.set()
 
 
-def _start(spec: ProcessSpec) -> subprocess.Popen[bytes]:
+def _start(spec: ProcessSpec, user: int | None) -> subprocess.Popen[bytes]:
     libc = ctypes.CDLL(None)
 
     def die_with_guard() -> None:
@@ -70,7 +83,10 @@ def _start(spec: ProcessSpec) -> subprocess.Popen[bytes]:
         env={**os.environ, **spec.env},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=die_with_guard,
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
+        preexec_fn=die_with_guard,  # noqa: PLW1509  the one other thread waits in the kernel and holds no lock
     )
 
 
@@ -93,7 +109,7 @@ def _answers(spec: ProcessSpec) -> bool:
         return False
 
 
-def _stop(spec: ProcessSpec, process: subprocess.Popen[bytes]) -> None:
+def stop(spec: ProcessSpec, process: subprocess.Popen[bytes]) -> None:
     try:
         os.killpg(process.pid, spec.stop_signal)
         process.wait(spec.grace)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import amqp
 import pytest
@@ -61,3 +65,38 @@ def test_an_own_broker_keeps_what_is_durable_over_a_restart(own_broker):
     assert own_broker.queues() == {"kept": 1}
     with connect(own_broker) as connection:
         assert connection.channel().basic_get("kept", no_ack=True).body == b"x"
+
+
+HOLD_LOCK = """
+import fcntl, sys, time
+file = open(sys.argv[1], "wb")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.rabbitmq
+def test_a_node_ends_when_its_test_run_is_killed(needs_rabbitmq, tmp_path, processes_of):
+    lock, folder = tmp_path / "lock", tmp_path / "node"
+    folder.mkdir()
+    run = subprocess.Popen([sys.executable, "-c", HOLD_LOCK, str(lock)], stdout=subprocess.PIPE)
+    with run, socket.socket() as probe:
+        assert run.stdout.readline() == b"held\n"
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        script = Path(__file__).with_name("rabbitmq_guard.py")
+        guard = subprocess.Popen([sys.executable, str(script), str(folder), str(port), str(lock)])
+        await_condition(lambda: (folder / "node.json").exists() or guard.poll() is not None, 90)
+        assert guard.poll() is None
+        run.kill()
+        assert guard.wait(30) == 0
+    await_condition(lambda: not processes_of(folder), 10)
+
+
+def await_condition(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.02)

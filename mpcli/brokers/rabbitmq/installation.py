@@ -21,15 +21,16 @@ OLDEST = (3, 8)
 NEWEST = 4
 """The last major version whose settings are known."""
 
-_ADMIN_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/sbin"
+_ADMIN_FOLDERS = ("usr/local/sbin", "usr/sbin", "sbin", "opt/homebrew/sbin")
 """Where packages put the server, and ordinary users have no PATH to."""
+_ERLANG_FOLDERS = ("usr/local/bin", "usr/bin", "opt/homebrew/bin")
 _USUAL_FOLDERS = (
-    "/usr/lib/rabbitmq/lib/rabbitmq_server-*",  # Debian, Fedora
-    "/opt/homebrew/opt/rabbitmq",  # Homebrew on Apple silicon
-    "/usr/local/opt/rabbitmq",  # Homebrew on Intel
-    "/opt/rabbitmq",  # the official container image
-    "/opt/bitnami/rabbitmq",
-    "/usr/local/lib/erlang/lib/rabbitmq_server-*",  # FreeBSD
+    "usr/lib/rabbitmq/lib/rabbitmq_server-*",  # Debian, Fedora
+    "opt/homebrew/opt/rabbitmq",  # Homebrew on Apple silicon
+    "usr/local/opt/rabbitmq",  # Homebrew on Intel
+    "opt/rabbitmq",  # the official container image
+    "opt/bitnami/rabbitmq",
+    "usr/local/lib/erlang/lib/rabbitmq_server-*",  # FreeBSD
 )
 _HINT = "install the package rabbitmq-server, or set RABBITMQ_HOME to its folder, or use the embedded broker"
 
@@ -54,19 +55,22 @@ class Installation:
         return self.home / "plugins"
 
 
-def find_installation(environ: Mapping[str, str] | None = None) -> Installation:
-    """The RabbitMQ of this machine. Raises `BrokerUnavailable` when there is none, or none that is supported."""
+def find_installation(environ: Mapping[str, str] | None = None, root: Path = Path("/")) -> Installation:
+    """The RabbitMQ of this machine. Raises `BrokerUnavailable` when there is none, or none that is supported.
+
+    `root` is where the usual folders are looked for; those that `environ` names are taken as they are.
+    """
     environ = os.environ if environ is None else environ
-    for home in _candidates(environ):
+    for home in _candidates(environ, root):
         version = _version_of(home)
         if version is not None and os.access(home / "sbin" / "rabbitmq-server", os.X_OK):
             _check_version(home, version)
-            erl, epmd = _find_erlang(environ)
+            erl, epmd = _find_erlang(environ, root)
             return Installation(home, version, erl, epmd)
     raise BrokerUnavailable("no RabbitMQ was found on this machine", _HINT)
 
 
-def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
+def _candidates(environ: Mapping[str, str], root: Path) -> Iterator[Path]:
     if configured := environ.get("RABBITMQ_HOME"):
         if _version_of(Path(configured)) is None:
             raise BrokerUnavailable(
@@ -74,11 +78,10 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
                 "name the folder that holds sbin/ and plugins/, or unset it",
             )
         yield Path(configured)
-    search = f"{environ.get('PATH', os.defpath)}:{_ADMIN_FOLDERS}"
-    if command := shutil.which("rabbitmq-server", path=search):
-        yield from _releases_of(Path(command))
+    if command := _which("rabbitmq-server", environ, root, _ADMIN_FOLDERS):
+        yield from _releases_of(command)
     for pattern in _USUAL_FOLDERS:
-        yield from _newest_first(Path("/").glob(pattern.lstrip("/")))
+        yield from _newest_first(root.glob(pattern))
 
 
 def _releases_of(command: Path) -> Iterator[Path]:
@@ -110,15 +113,19 @@ def _check_version(home: Path, version: tuple[int, ...]) -> None:
         )
 
 
-def _find_erlang(environ: Mapping[str, str]) -> tuple[Path, Path]:
+def _which(command: str, environ: Mapping[str, str], root: Path, further: tuple[str, ...]) -> Path | None:
+    folders = [environ.get("PATH", os.defpath), *(str(root / folder) for folder in further)]
+    found = shutil.which(command, path=os.pathsep.join(folders))
+    return Path(found) if found else None
+
+
+def _find_erlang(environ: Mapping[str, str], root: Path) -> tuple[Path, Path]:
     """The commands `erl` and `epmd`. The latter lies beside the former, or in the runtime's own folder."""
-    path = environ.get("PATH", os.defpath)
-    found = shutil.which("erl", path=f"{path}:/usr/local/bin:/usr/bin:/opt/homebrew/bin")
-    if found is None:
+    erl = _which("erl", environ, root, _ERLANG_FOLDERS)
+    if erl is None:
         raise BrokerUnavailable("RabbitMQ is here, but no Erlang: there is no `erl` on PATH", _HINT)
-    erl = Path(found)
-    root = erl.resolve().parent.parent
-    for epmd in (erl.parent / "epmd", root / "bin" / "epmd", *sorted(root.glob("erts-*/bin/epmd"), reverse=True)):
+    runtime = erl.resolve().parent.parent
+    for epmd in (erl.parent / "epmd", runtime / "bin/epmd", *sorted(runtime.glob("erts-*/bin/epmd"), reverse=True)):
         if os.access(epmd, os.X_OK):
             return erl, epmd
     raise BrokerUnavailable(f"Erlang is here ({erl}), but its port mapper `epmd` is not", _HINT)

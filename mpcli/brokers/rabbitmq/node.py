@@ -88,7 +88,7 @@ def prepare_node(node: Node, installation: Installation) -> None:
     node.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     private_text(node.folder / "rabbitmq.conf", _configuration(node))
     private_text(node.folder / "enabled_plugins", "[].\n")
-    if _is_known_to_start_fast(installation):
+    if _can_start_fast(node, installation):
         _link_core(node.folder / "plugins", installation)
 
 
@@ -139,7 +139,7 @@ def _node_environment(node: Node, installation: Installation, erlang: dict[str, 
         "detached": "true",
         "RABBITMQ_SERVER_START_ARGS": "+B i",
     }
-    if _is_known_to_start_fast(installation):
+    if _can_start_fast(node, installation):
         environment["RABBITMQ_PLUGINS_DIR"] = str(folder / "plugins")
         environment["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"] = _code_paths(installation)
     search = os.environ.get("PATH", os.defpath)
@@ -158,9 +158,13 @@ def _without_foreign_settings(environment: dict[str, str]) -> tuple[str, ...]:
     return ("/usr/bin/env", *(part for name in foreign for part in ("-u", name))) if foreign else ()
 
 
-def _is_known_to_start_fast(installation: Installation) -> bool:
-    """Whether the short way to start was tried on this line of releases: later ones start the ordinary way."""
-    return installation.version[0] == 3 and (installation.plugins / _core(installation)).is_dir()
+def _can_start_fast(node: Node, installation: Installation) -> bool:
+    """Whether the short way to start was tried on this line of releases, and the folders allow it.
+
+    A plugins path is split at colons, and arguments in the environment at spaces.
+    """
+    tried = installation.version[0] == 3 and (installation.plugins / _core(installation)).is_dir()
+    return tried and ":" not in str(node.folder) and " " not in str(installation.home)
 
 
 def _core(installation: Installation) -> str:
