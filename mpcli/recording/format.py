@@ -134,12 +134,20 @@ def check_header(data: object) -> None:
 
 
 def _message(data: dict[str, object]) -> Message:
-    exchange, routing_key = data["exchange"], data["routing_key"]
-    properties = a2b_base64(str(data["properties"]), strict_mode=True)
-    text = data.get("body")
-    body = text.encode() if isinstance(text, str) else a2b_base64(str(data["body64"]), strict_mode=True)
-    if not isinstance(exchange, str) or not isinstance(routing_key, str):
-        raise TypeError("exchange and routing_key must be text")
+    properties = _bytes(data["properties"])
+    body = data.get("body")
+    content = body.encode() if isinstance(body, str) else _bytes(data["body64"])
     if len(properties) < 2:
         raise ValueError("properties are cut off")
-    return Message(exchange, routing_key, properties, body, data.get("redelivered") is True)
+    again = data.get("redelivered") is True
+    return Message(_text(data["exchange"]), _text(data["routing_key"]), properties, content, again)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not text")
+    return value
+
+
+def _bytes(value: object) -> bytes:
+    return a2b_base64(_text(value), strict_mode=True)
