@@ -1,0 +1,385 @@
+"""One connection to one broker for a whole process: a thread that owns the socket, one exclusive reply queue, a future
+for each message.
+
+Threads and event loops hand their messages over and wait on futures; nobody but the link's own thread touches the
+connection, because py-amqp and TLS sockets are not made for two. Each exchange gets a channel of its own, so that the
+broker's closing of one (an exchange that does not exist) fails the messages to that exchange and no others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from struct import error as StructError
+from typing import Any
+
+from amqp import Message, spec
+from amqp.exceptions import AMQPError, ChannelError, NotFound
+
+from mpcli.bus.connecting import CONNECT_TIMEOUT, HEARTBEAT, broker_error, connect
+from mpcli.bus.messages import is_final
+from mpcli.bus.urls import address
+from mpcli.errors import BrokerRefused, BrokerUnreachable, MpError, UnknownService
+
+_BROKEN = (AMQPError, OSError, StructError, ValueError, IndexError, AttributeError)
+_TICK = HEARTBEAT / 4
+
+
+class Outgoing:
+    """A message on its way. `future` holds the reply (content type, body), or None for a confirmed message that
+    expects no reply. `deadline` is on the monotonic clock; when it has passed the message is not sent any more."""
+
+    __slots__ = ("body", "confirmed", "deadline", "exchange", "expires", "future", "properties", "published", "reply")
+
+    def __init__(
+        self, exchange: str, body: str, properties: dict[str, Any], deadline: float, reply: bool, expires: bool
+    ) -> None:
+        self.exchange = exchange
+        self.body = body
+        self.properties = properties
+        self.deadline = deadline
+        self.reply = reply
+        self.expires = expires
+        self.published = self.confirmed = False
+        self.future: Future[Any] = Future()
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return str(self.properties["application_headers"]["task"])
+
+    @property
+    def task_id(self) -> str:
+        """The task's id, which is also the correlation id."""
+        return str(self.properties["correlation_id"])
+
+    def fail(self, error: BaseException) -> None:
+        """Unless it is over already."""
+        if not self.future.done():
+            with contextlib.suppress(Exception):  # cancelled in between, by the one who waited
+                self.future.set_exception(error)
+
+    def succeed(self, value: object) -> None:
+        """Unless it is over already."""
+        if not self.future.done():
+            with contextlib.suppress(Exception):
+                self.future.set_result(value)
+
+
+class _Command:
+    """Something else for the link's thread to do: the future gets what `action(connection)` returns or raises."""
+
+    __slots__ = ("action", "future")
+
+    def __init__(self, action: Callable[[Any], object]) -> None:
+        self.action = action
+        self.future: Future[Any] = Future()
+
+    def fail(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class _Outlet:
+    """A channel in confirm mode for one exchange, and what was published on it and is not confirmed yet."""
+
+    def __init__(self, connection: Any, exchange: str) -> None:
+        self.exchange = exchange
+        self.unconfirmed: dict[int, Outgoing] = {}
+        self._tag = 0
+        self.channel = connection.channel()
+        self.channel.confirm_select()
+        self.channel.events["basic_ack"].add(self._on_ack)
+        self.channel.events["basic_nack"].add(self._on_nack)
+
+    def publish(self, outgoing: Outgoing) -> None:
+        self._tag += 1
+        self.unconfirmed[self._tag] = outgoing
+        # Not basic_publish: that reads from the socket first, which is this thread's own business.
+        self.channel.send_method(
+            spec.Basic.Publish,
+            "Bssbb",
+            (0, outgoing.exchange, outgoing.properties.pop("routing_key"), True, False),
+            Message(outgoing.body, **outgoing.properties),
+        )
+        outgoing.published = True
+
+    def _take(self, tag: int, multiple: bool) -> list[Outgoing]:
+        tags = [known for known in self.unconfirmed if known <= tag] if multiple else [tag]
+        return [outgoing for known in tags if (outgoing := self.unconfirmed.pop(known, None)) is not None]
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        for outgoing in self._take(tag, multiple):
+            outgoing.confirmed = True
+            if not outgoing.reply:
+                outgoing.succeed(None)
+
+    def _on_nack(self, tag: int, multiple: bool) -> None:
+        for outgoing in self._take(tag, multiple):
+            outgoing.fail(
+                BrokerRefused(f"the broker did not take {outgoing.name}", "is its queue full, or its disk? see its log")
+            )
+
+
+class Link:
+    """The connection of this process to the broker at `url`, opened when it is first used and again when it broke."""
+
+    def __init__(self, url: str, name: str = "mpcli", reply_prefix: str = "mpcli.reply") -> None:
+        self.url = url
+        self.pid = os.getpid()
+        self.blocked = False
+        self._name = name
+        self._reply_prefix = reply_prefix
+        self._connection: Any = None
+        self._reply_queue = ""
+        self._outlets: dict[str, _Outlet] = {}
+        self._waiting: dict[str, Outgoing] = {}
+        self._inbox: deque[Outgoing | _Command] = deque()
+        self._lock = threading.Lock()
+        self._awake = False
+        self._closing = False
+        self._next_tick = 0.0
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._thread = threading.Thread(target=self._run, name=f"mpcli link {address(url)}", daemon=True)
+        self._thread.start()
+
+    @property
+    def usable(self) -> bool:
+        """Whether this process made it and has not closed it."""
+        return self.pid == os.getpid() and not self._closing
+
+    # -- for every thread ------------------------------------------------------------------------------------------
+
+    def submit(self, outgoing: Outgoing) -> None:
+        """Send the message; never waits. Raises `BrokerUnreachable` when the link was closed."""
+        self._enqueue(outgoing)
+
+    def run(self, action: Callable[[Any], object]) -> Future[Any]:
+        """Let the link's thread do `action(connection)`, which should take milliseconds."""
+        command = _Command(action)
+        self._enqueue(command)
+        return command.future
+
+    def forget(self, outgoing: Outgoing) -> None:
+        """Nobody waits for the reply any more; if it was not sent yet, it will not be."""
+        outgoing.future.cancel()
+        self._waiting.pop(outgoing.task_id, None)
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Close the connection; what still waits fails. Waits `timeout` seconds at most."""
+        with self._lock:
+            if not self._closing:
+                self._closing = True
+                self._wake()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def abandon(self) -> None:
+        """In a forked child: let go of what belongs to the parent, without a word on the wire."""
+        connection, self._connection = self._connection, None
+        transport = getattr(connection, "_transport", None)
+        if transport is not None and transport.sock is not None:
+            # Closing our copy of the descriptor; `shutdown`, which py-amqp's own close does, would end the parent's.
+            transport.sock.close()
+            transport.sock = None
+            transport.connected = False
+        for descriptor in (self._wake_read, self._wake_write):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def _enqueue(self, item: Outgoing | _Command) -> None:
+        with self._lock:
+            if self._closing:
+                raise BrokerUnreachable(f"the connection to {address(self.url)} was closed by this process")
+            self._inbox.append(item)
+            self._wake()
+
+    def _wake(self) -> None:
+        if not self._awake:
+            self._awake = True
+            os.write(self._wake_write, b"x")
+
+    # -- the link's thread -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._closing:
+                try:
+                    self._turn()
+                except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for this thread in vain
+                    self._lose(error)
+        finally:
+            self._end()
+
+    def _turn(self) -> None:
+        """Wait for the socket or for work; then first read, so that a connection that ended is noticed before
+        anything is written to it."""
+        ready = self._wait()
+        if self._connection is not None and self._connection.sock.fileno() in ready:
+            self._read()
+        if self._wake_read in ready:
+            with self._lock:
+                self._awake = False
+                os.read(self._wake_read, 16)
+        while self._inbox and not self._closing:
+            self._handle(self._inbox.popleft())
+        if self._connection is not None and time.monotonic() > self._next_tick:
+            self._next_tick = time.monotonic() + _TICK
+            self._connection.heartbeat_tick()
+
+    def _wait(self) -> set[int]:
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        if self._connection is None:
+            return {descriptor for descriptor, _ in poll.poll()}
+        poll.register(self._connection.sock.fileno(), select.POLLIN)
+        return {descriptor for descriptor, _ in poll.poll(_TICK * 1000)}
+
+    def _read(self) -> None:
+        connection = self._connection
+        connection.blocking_read()
+        pending = getattr(connection.sock, "pending", None)  # TLS: bytes that were read and that poll does not see
+        while pending is not None and connection.connected and pending():
+            connection.blocking_read()
+        if not connection.connected:
+            raise OSError("the broker closed the connection")
+
+    def _handle(self, item: Outgoing | _Command) -> None:
+        if not item.future.set_running_or_notify_cancel():
+            return
+        try:
+            if self._connection is None:
+                self._open()
+            if isinstance(item, _Command):
+                item.future.set_result(item.action(self._connection))
+            else:
+                self._publish(item)
+        except MpError as error:
+            item.fail(error)
+        except ChannelError as error:  # of a command, on a channel of its own: the connection is well
+            item.fail(error)
+        except Exception as error:
+            item.fail(self._lost(error))
+            raise
+
+    def _publish(self, outgoing: Outgoing) -> None:
+        remaining = outgoing.deadline - time.monotonic()
+        if remaining <= 0:
+            return
+        outlet = self._outlets.get(outgoing.exchange) or self._open_outlet(outgoing.exchange)
+        if outgoing.reply:
+            self._waiting[outgoing.task_id] = outgoing
+            outgoing.properties["reply_to"] = self._reply_queue
+        if outgoing.expires:
+            outgoing.properties["expiration"] = str(max(1, int(remaining * 1000)))
+        outlet.publish(outgoing)
+
+    def _open(self) -> None:
+        connection = connect(self.url, CONNECT_TIMEOUT, self._name)
+        try:
+            connection.on_blocked, connection.on_unblocked = self._on_blocked, self._on_unblocked
+            self.blocked = False
+            channel = connection.channel()
+            # A new name each time: after a break the old queue may live on until the broker notices.
+            queue = f"{self._reply_prefix}.{os.getpid()}.{uuid.uuid4().hex[:12]}"
+            channel.queue_declare(queue, durable=False, exclusive=True, auto_delete=True)
+            channel.basic_consume(queue, no_ack=True, callback=self._on_reply, on_cancel=self._on_cancel)
+        except _BROKEN as error:
+            connection.collect()
+            raise broker_error(error, address(self.url), "a reply queue") from error
+        channel.on_closed = self._on_cancel
+        self._connection, self._reply_queue = connection, queue
+
+    def _open_outlet(self, exchange: str) -> _Outlet:
+        outlet = _Outlet(self._connection, exchange)
+        outlet.channel.events["basic_return"].add(self._on_return)
+        outlet.channel.on_closed = lambda error: self._on_outlet_closed(outlet, error)
+        self._outlets[exchange] = outlet
+        return outlet
+
+    def _on_reply(self, message: Any) -> None:
+        outgoing = self._waiting.get(message.properties.get("correlation_id", ""))
+        if outgoing is not None and is_final(message.body):
+            self._waiting.pop(outgoing.task_id, None)
+            outgoing.succeed((message.properties.get("content_type", ""), message.body))
+
+    def _on_return(self, _error: object, exchange: str, _key: str, message: Any) -> None:
+        task_id = message.properties.get("correlation_id", "")
+        outlet = self._outlets.get(exchange)
+        outgoing = self._waiting.pop(task_id, None)
+        for one in outlet.unconfirmed.values() if outlet is not None else ():
+            if one.task_id == task_id:
+                outgoing = one
+        if outgoing is not None:
+            queue = outgoing.name.rpartition(".")[0]
+            outgoing.fail(
+                UnknownService(
+                    f"{outgoing.name} reaches no queue: {exchange} is there, its queue {queue} is not, or is not bound",
+                    f"start a worker of {queue} once: it declares the queue",
+                )
+            )
+
+    def _on_outlet_closed(self, outlet: _Outlet, error: Any) -> None:
+        self._outlets.pop(outlet.exchange, None)
+        for outgoing in outlet.unconfirmed.values():
+            self._waiting.pop(outgoing.task_id, None)
+            outgoing.fail(self._refused(outgoing, error))
+        outlet.unconfirmed.clear()
+
+    def _refused(self, outgoing: Outgoing, error: Any) -> BaseException:
+        if isinstance(error, NotFound):
+            return UnknownService(
+                f"there is no service {outgoing.exchange} on the broker at {address(self.url)}",
+                "`mp tasks` lists the ones there are; a service appears when its worker or `mp up` first starts",
+            )
+        return broker_error(error, address(self.url), f"a message to {outgoing.exchange}")
+
+    def _on_cancel(self, _what: object) -> None:
+        raise OSError("the broker took the reply queue away")
+
+    def _on_blocked(self, _reason: str) -> None:
+        self.blocked = True
+
+    def _on_unblocked(self) -> None:
+        self.blocked = False
+
+    def _lost(self, error: BaseException) -> BrokerUnreachable:
+        return BrokerUnreachable(
+            f"the connection to the broker at {address(self.url)} broke: {error or type(error).__name__}",
+            "whether the task ran is not known",
+        )
+
+    def _lose(self, error: BaseException) -> None:
+        """The connection is gone, and with it the reply queue: nobody's reply will come any more."""
+        connection, self._connection = self._connection, None
+        lost = [outgoing for outlet in self._outlets.values() for outgoing in outlet.unconfirmed.values()]
+        self._outlets = {}
+        with contextlib.suppress(*_BROKEN):
+            connection.collect()
+        # Another thread may take itself off the list meanwhile.
+        for outgoing in [*lost, *list(self._waiting.values())]:
+            outgoing.fail(self._lost(error))
+        self._waiting.clear()
+
+    def _end(self) -> None:
+        connection = self._connection
+        self._closing = True
+        if connection is not None:
+            self._connection = None
+            with contextlib.suppress(*_BROKEN):
+                connection.close()
+        self._lose(OSError("this process closed it"))
+        with self._lock:
+            while self._inbox:
+                self._inbox.popleft().fail(self._lost(OSError("this process closed it")))
+            os.close(self._wake_read)
+            os.close(self._wake_write)
