@@ -1,0 +1,198 @@
+"""Celery's messages, written and read without Celery: task messages of protocol 2, results of the rpc:// backend.
+
+Source: https://docs.celeryq.dev/en/stable/internals/protocol.html and what Celery 5 puts on the wire. Content is JSON
+both ways: a pickle is never loaded, an exception's class never imported.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from time import time
+
+from mpcli.bus.naming import TaskName
+from mpcli.errors import NoReply, RemoteError, UnknownTask
+from mpcli.wire.celery_json import encode_arguments, loads
+from mpcli.wire.codec import Properties
+
+JSON = "application/json"
+TRANSIENT, PERSISTENT = 1, 2
+_REPR_SIZE = 1024  # as Celery cuts them
+_SECRET = re.compile(r"passw(?:or)?d|secret|token|authorization|api_?key", re.IGNORECASE)
+_FINAL = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
+# The caller's patience, for the calls that the task makes in turn; read by mpcli.bus.
+_BUDGET_HEADER, _SENT_HEADER = "mp_budget", "mp_sent"
+
+
+class TaskMessage:
+    """A task to be published: its id, properties and body."""
+
+    __slots__ = ("body", "id", "properties")
+
+    def __init__(self, task_id: str, properties: Properties, body: bytes) -> None:
+        self.id = task_id
+        self.properties = properties
+        self.body = body
+
+
+def new_id() -> str:
+    """A random UUID, version 4 (RFC 9562); the `uuid` module would cost the hot path 4 ms."""
+    digits = bytearray(os.urandom(16))
+    digits[6] = digits[6] & 0x0F | 0x40
+    digits[8] = digits[8] & 0x3F | 0x80
+    text = digits.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def sync_message(
+    name: str, args: list[object], kwargs: dict[str, object], reply_to: str, patience: float
+) -> TaskMessage:
+    """A call: transient, and gone from its queue when the caller's patience (seconds) is over.
+
+    Raises `EncodingFailed`.
+    """
+    body = encode_arguments(name, args, kwargs)
+    task_id = new_id()
+    headers = _headers(name, task_id, args, kwargs, body, ignore_result=False)
+    headers |= {_BUDGET_HEADER: float(patience), _SENT_HEADER: time()}
+    properties = _properties(task_id, headers, TRANSIENT)
+    properties |= {"reply_to": reply_to, "expiration": str(max(1, round(patience * 1000)))}
+    return TaskMessage(task_id, properties, body)
+
+
+def async_message(name: str, args: list[object], kwargs: dict[str, object]) -> TaskMessage:
+    """A task to be done some time: persistent, no reply. Raises `EncodingFailed`."""
+    body = encode_arguments(name, args, kwargs)
+    task_id = new_id()
+    headers = _headers(name, task_id, args, kwargs, body, ignore_result=True)
+    return TaskMessage(task_id, _properties(task_id, headers, PERSISTENT), body)
+
+
+def _properties(task_id: str, headers: dict[str, object], delivery_mode: int) -> Properties:
+    return {
+        "content_type": JSON,
+        "content_encoding": "utf-8",
+        "headers": headers,
+        "delivery_mode": delivery_mode,
+        "priority": 0,
+        "correlation_id": task_id,
+    }
+
+
+def _headers(
+    name: str, task_id: str, args: list[object], kwargs: dict[str, object], body: bytes, *, ignore_result: bool
+) -> dict[str, object]:
+    shown: tuple[object, object] = (tuple(args), kwargs)
+    if _SECRET.search(body.decode()):
+        # Workers write these two into events and logs.
+        shown = (tuple(map(_masked, args)), _masked(kwargs))
+    return {
+        "lang": "py",
+        "task": name,
+        "id": task_id,
+        "shadow": None,
+        "eta": None,
+        "expires": None,
+        "group": None,
+        "group_index": None,
+        "retries": 0,
+        "timelimit": [None, None],
+        "root_id": task_id,
+        "parent_id": None,
+        "argsrepr": _short_repr(shown[0]),
+        "kwargsrepr": _short_repr(shown[1]),
+        "origin": f"mp{os.getpid()}@{socket.gethostname()}",
+        "ignore_result": ignore_result,
+        "replaced_task_nesting": 0,
+        "stamped_headers": None,
+        "stamps": {},
+    }
+
+
+def _short_repr(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _REPR_SIZE else text[: _REPR_SIZE - 3] + "..."
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: "***" if _SECRET.search(str(key)) else _masked(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked(part) for part in value]
+    return value
+
+
+class Pending(Exception):
+    """The reply is an interim one, or somebody else's: wait on."""
+
+
+def read_reply(name: TaskName, task_id: str, properties: Properties, body: bytes) -> object:
+    """The result in a reply to the task `task_id`.
+
+    Raises `Pending` for a reply that is not the last one or not ours, `RemoteError` when the task raised, `UnknownTask`
+    when the worker knows no such task, `NoReply` when the task was revoked or its answer cannot be read.
+    """
+    if properties.get("correlation_id") != task_id:
+        raise Pending
+    reply = _opened(name, properties, body)
+    status, result = reply["status"], reply.get("result")
+    if status not in _FINAL:
+        raise Pending
+    if status == "SUCCESS":
+        return result
+    if status == "REVOKED":
+        raise NoReply(f"{name} was revoked, or expired, before a worker could begin it: it did not run")
+    raise _failure(name, result, str(reply.get("traceback") or ""))
+
+
+def _opened(name: TaskName, properties: Properties, body: bytes) -> dict[str, object]:
+    content_type = str(properties.get("content_type") or "")
+    if content_type.partition(";")[0].strip().lower() not in (JSON, "json"):
+        kind = "pickle" if "python-serialize" in content_type or "pickle" in content_type else content_type
+        raise NoReply(
+            f"{name} ran and answered in {kind or 'no content type'}, which is not JSON: it is never loaded",
+            "the service must set result_serializer to json",
+        )
+    try:
+        reply = loads(_decompressed(properties, body))
+    except (ValueError, RecursionError) as error:
+        raise NoReply(f"{name} answered with JSON that cannot be read: {error}") from error
+    if not isinstance(reply, dict) or not isinstance(reply.get("status"), str):
+        raise NoReply(f"{name} answered with something that is not a Celery result")
+    return reply
+
+
+def _decompressed(properties: Properties, body: bytes) -> bytes:
+    headers = properties.get("headers")
+    if not isinstance(headers, dict) or "compression" not in headers:
+        return body
+    from mpcli.wire.body import Opaque, opened
+
+    try:
+        return opened(properties, body)
+    except Opaque as error:
+        raise ValueError(str(error)) from error
+
+
+def _failure(name: TaskName, result: object, traceback: str) -> RemoteError | UnknownTask:
+    told = result if isinstance(result, dict) else {"exc_type": "Exception", "exc_message": result}
+    kind, message = str(told.get("exc_type")), told.get("exc_message")
+    words = list(message) if isinstance(message, (list, tuple)) else [message]
+    if kind == "UnpickleableExceptionWrapper" and len(words) >= 4:
+        # Celery's stand-in for an exception that it could not rebuild: module, class, arguments, text.
+        kind, words = str(words[1]), [words[3]]
+    text = ", ".join(str(word) for word in words if word is not None)
+    if kind == "NotRegistered" and str(name) in text:
+        return UnknownTask(
+            f"{name.service} has no task {name}", f"the worker of {name.queue} that got the call knows no such name"
+        )
+    error = RemoteError(str(name), kind, text, traceback)
+    error.hint = _failure_hint(kind, traceback)
+    return error
+
+
+def _failure_hint(kind: str, traceback: str) -> str:
+    if kind == "EncodeError":
+        return "the task ran, but what it returned has no JSON form"
+    return "the traceback above is the worker's" if traceback else ""
