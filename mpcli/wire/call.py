@@ -34,7 +34,7 @@ REPLY_TO = "amq.rabbitmq.reply-to"
 _WORK, _LOOK = 1, 2  # the channel that works, and the one whose close by the broker does no harm
 _CONFIRM_WAIT = 10.0
 _DIAGNOSIS_WAIT = 1.0
-_PASSIVE = (True, False, False, False, False, {})
+_PASSIVE: tuple[object, ...] = (True, False, False, False, False, {})
 
 
 def call(
@@ -104,7 +104,7 @@ def raise_undelivered(connection: Connection, name: TaskName, incoming: Incoming
         if code != NO_ROUTE:
             raise BrokerRefused(f"the broker at {connection.url.address} returned {name}: {code} {text}")
         raise UnknownService(
-            f"{name.service} has no queue for {name}: its exchange is there, but nothing is bound for {name.mode} tasks",
+            f"{name.service} has no queue for {name}: its exchange exists, but takes no {name.mode} tasks",
             f"does {name.service} have {name.mode} tasks at all, and was a worker of {name.queue} ever started?",
         )
     if incoming.method is CHANNEL_CLOSE:

@@ -28,8 +28,8 @@ from mpcli.wire.refusal import NOT_FOUND
 PIDBOX = "celery.pidbox"
 # Channels of their own, so that a refusal on one does no harm to the others, nor to the caller's.
 _LOOK, _ASK, _ANSWERS = 11, 12, 13
-_PASSIVE = (True, False, False, False, False, {})
-_PRIVATE = (False, False, True, True, False, {})
+_PASSIVE: tuple[object, ...] = (True, False, False, False, False, {})
+_PRIVATE: tuple[object, ...] = (False, False, True, True, False, {})
 _BROKER_WAIT = 5.0
 
 
