@@ -14,27 +14,55 @@ from mpcli.bus.naming import Mode
 
 STATE_FILE = "state.json"
 
+# What a process of the platform is, and how far it is.
+BROKER, WORKER = "broker", "worker"
+STARTING, READY, EXITED = "starting", "ready", "exited"
+
 
 class RunningProcess:
-    """A process of the running platform. `started` is its kernel start time, which tells a reused pid apart."""
+    """A process of the running platform. `started` is its kernel start time, which tells a reused pid apart.
 
-    __slots__ = ("name", "pid", "started")
+    It leads a process group of its own, whose id is `pid`. `status` is what the supervisor saw last; `ended` says
+    how an exited one ended (`exit code 1`, `killed by SIGKILL`). `stage` orders its stop: the highest first.
+    """
 
-    def __init__(self, name: str, pid: int, started: str) -> None:
+    __slots__ = ("ended", "name", "pid", "role", "stage", "started", "status")
+
+    def __init__(
+        self,
+        name: str,
+        pid: int,
+        started: str,
+        role: str = "",
+        status: str = "",
+        ended: str = "",
+        stage: int = 0,
+    ) -> None:
         self.name = name
         self.pid = pid
         self.started = started
+        self.role = role
+        self.status = status
+        self.ended = ended
+        self.stage = stage
 
     @property
     def alive(self) -> bool:
         """Whether the pid is still this process and not a later one with the same number."""
-        return start_time(self.pid) == self.started
+        return bool(self.started) and start_time(self.pid) == self.started
+
+    def as_dict(self) -> dict[str, object]:
+        """All fields, as `RunningProcess(**fields)` takes them."""
+        return {slot: getattr(self, slot) for slot in self.__slots__}
 
 
 class RunningState:
-    """The supervisor, its broker URLs and its processes; `ready` once all of them were."""
+    """The supervisor, its broker URLs and its processes; `ready` once all of them were.
 
-    __slots__ = ("broker", "processes", "ready", "supervisor", "urls")
+    `run` names this one run of the platform: every process that it started has it in its environment as MP_RUN.
+    """
+
+    __slots__ = ("broker", "processes", "ready", "run", "supervisor", "urls")
 
     def __init__(
         self,
@@ -43,12 +71,14 @@ class RunningState:
         urls: dict[Mode, str],
         processes: list[RunningProcess],
         ready: bool,
+        run: str = "",
     ) -> None:
         self.supervisor = supervisor
         self.broker = broker
         self.urls = urls
         self.processes = processes
         self.ready = ready
+        self.run = run
 
 
 def start_time(pid: int) -> str:
@@ -91,20 +121,22 @@ def read_state(runtime: Path | str) -> RunningState | None:
             urls={Mode(mode): url for mode, url in data["urls"].items()},
             processes=[RunningProcess(**process) for process in data["processes"]],
             ready=data["ready"],
+            run=data["run"],
         )
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None  # of another version, or torn by a full disk: as good as absent
 
 
 def write_state(runtime: Path, state: RunningState) -> None:
     """Replace the state file, so that a reader sees the old one or the new one and never a part."""
     data = {
-        "supervisor": _as_dict(state.supervisor),
+        "run": state.run,
+        "supervisor": state.supervisor.as_dict(),
         "broker": state.broker,
         "urls": {str(mode): url for mode, url in state.urls.items()},
-        "processes": [_as_dict(process) for process in state.processes],
+        "processes": [process.as_dict() for process in state.processes],
         "ready": state.ready,
     }
     temporary = runtime / f"{STATE_FILE}.{os.getpid()}"
@@ -117,7 +149,3 @@ def write_state(runtime: Path, state: RunningState) -> None:
 def remove_state(runtime: Path) -> None:
     """Forget what ran."""
     (runtime / STATE_FILE).unlink(missing_ok=True)
-
-
-def _as_dict(process: RunningProcess) -> dict[str, object]:
-    return {"name": process.name, "pid": process.pid, "started": process.started}

@@ -1,0 +1,67 @@
+"""What runs, as a table."""
+
+from __future__ import annotations
+
+from mpcli.render.console import print_json, print_line, print_note, rich_console
+from mpcli.render.escape import escape_line
+from mpcli.verbs.ps import PlatformStatus
+
+_HEADLINES = {
+    "down": "{platform} is down: `mp up` starts it",
+    "starting": "{platform} is starting, supervised by pid {supervisor}",
+    "ready": "{platform} is up on {broker}, supervised by pid {supervisor}",
+    "impaired": "{platform} runs in part: a process has ended; `mp down && mp up` starts it anew",
+    "dead": "the supervisor of {platform} (pid {supervisor}) was killed; `mp down` or `mp up` ends what is left",
+}
+
+
+def show_status(status: PlatformStatus, as_json: bool) -> None:
+    """Print the platform's processes."""
+    if as_json:
+        from dataclasses import asdict
+
+        print_json(asdict(status))
+        return
+    headline = _HEADLINES[status.state].format(
+        platform=status.platform, supervisor=status.supervisor, broker=status.broker
+    )
+    (print_note if status.state in ("dead", "impaired") else print_line)(escape_line(headline))
+    if status.processes:
+        _print_table(status)
+
+
+def _print_table(status: PlatformStatus) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table("name", "pid", "state", "up", "memory", "url", box=box.SIMPLE_HEAD, pad_edge=False)
+    for process in status.processes:
+        cells = (
+            process.name,
+            str(process.pid),
+            process.state,
+            duration(process.uptime),
+            size(process.memory),
+            process.url,
+        )
+        table.add_row(*map(escape_line, cells))
+    rich_console().print(table)
+
+
+def duration(seconds: float | None) -> str:
+    """`42s`, `3m12s`, `5h02m`, `2d03h`."""
+    if seconds is None:
+        return ""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole // 60 % 60:02}m"
+    return f"{whole // 86400}d{whole // 3600 % 24:02}h"
+
+
+def size(count: int | None) -> str:
+    """Bytes as mebibytes, which is what processes are measured in."""
+    return "" if count is None else f"{count / 2**20:.0f} MiB"
