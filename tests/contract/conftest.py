@@ -51,7 +51,7 @@ class Broker:
         return f"amqp://{self.user}:{self.password}@{self.host}:{self.port}/{quote(self.vhost, safe='')}"
 
     def queues(self) -> dict[str, int]:
-        """The queues of the vhost and how many messages each holds, those out for delivery included."""
+        """The queues of the vhost and how many messages wait in each (those out for delivery do not)."""
         return self.server.queues(self.vhost)
 
     def close_connections(self) -> None:
@@ -93,13 +93,13 @@ class EmbeddedServer:
         self._broker.add_vhost(name)
 
     def delete_vhost(self, name: str) -> None:
-        pass  # it ends with the process, and holds no more than the test put there
+        self._broker.delete_vhost(name)
 
     def queues(self, vhost: str) -> dict[str, int]:
-        return dict(self._broker.queues(vhost))
+        return self._broker.queues(vhost)
 
     def close_connections(self, vhost: str) -> None:
-        self._broker.close_connections()
+        self._broker.close_connections(vhost)
 
     def restart(self) -> None:
         self._broker.restart()
@@ -130,8 +130,8 @@ class RabbitMQServer:
         lines = self._evaluate(
             "Count = fun(Q) -> case amqqueue:get_type(Q) of"
             " rabbit_quorum_queue -> {ok, {_, N}, _} ="
-            " ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1), N;"
-            " _ -> [{messages, N}] = rabbit_amqqueue:info(Q, [messages]), N end end,"
+            " ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_ready/1), N;"
+            " _ -> [{messages_ready, N}] = rabbit_amqqueue:info(Q, [messages_ready]), N end end,"
             'lists:flatten([io_lib:format("~w ~s|", [Count(Q), base64:encode(element(4, amqqueue:get_name(Q)))])'
             f' || Q <- rabbit_amqqueue:list(<<"{vhost}">>)]).'
         )
@@ -150,7 +150,7 @@ class RabbitMQServer:
         """The text that the Erlang expression evaluates to."""
         node = self._description()
         done = subprocess.run(
-            node["erl_call"],
+            [*node["erl_call"], "-h", f"test-{uuid.uuid4().hex}"],  # two callers of one name shut each other out
             input=expression + "\n",
             env=node["env"],
             capture_output=True,

@@ -36,6 +36,17 @@ def test_a_vhost_is_fresh_and_its_queues_are_counted(broker):
         assert broker.queues() == {"classic": 1, "quorum": 1, "empty ü": 0}
 
 
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_a_message_out_for_delivery_does_not_wait(broker, kind):
+    with connect(broker) as connection:
+        channel = connection.channel()
+        declare_and_publish(channel, "work", **{"x-queue-type": kind})
+        message = channel.basic_get("work")
+        assert broker.queues() == {"work": 0}
+        channel.basic_reject(message.delivery_tag, requeue=True)
+        await_condition(lambda: broker.queues() == {"work": 1}, 5)
+
+
 def test_a_pair_is_two_vhosts(brokers):
     assert brokers.sync.vhost != brokers.async_.vhost
     with connect(brokers.sync) as connection:

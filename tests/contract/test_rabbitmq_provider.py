@@ -149,11 +149,12 @@ def test_two_nodes_are_private_and_end_without_a_trace(tmp_path, processes_of, w
     watcher = watch(folder)
     with guard.running(plan.processes):
         pids = processes_of(folder)
-        ports = {port for _, port in listening(pids)}
+        now = listening(pids)
+        ports = {port for _, port in now}
         assert {spec.ready.port for spec in plan.processes} < ports
         assert ports.isdisjoint({4369, 5672, 15672, 25672})
-        assert ports <= {port for _, port in watcher.seen}
-        assert all(is_loopback(host) for host, _ in watcher.seen), watcher.seen
+        assert watcher.seen, "the watch saw nothing"
+        assert all(is_loopback(host) for host, _ in watcher.seen | now)
         told = arguments_of(pids)
         assert (folder / "home/.erlang.cookie").read_bytes() not in told
         assert (folder / "password").read_bytes() not in told
