@@ -36,6 +36,8 @@ _FIXED = {
     "I": Struct(">i"),
     "i": LONG,
     "l": Struct(">q"),
+    # py-amqp's letter for a number beyond 32 bits; RabbitMQ's rabbit_binary_parser reads it as it reads "l".
+    "L": Struct(">q"),
     "f": Struct(">f"),
     "d": Struct(">d"),
     "T": LONGLONG,

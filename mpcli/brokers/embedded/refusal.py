@@ -60,6 +60,7 @@ _TYPE_NAMES = {
     "S": "longstr",
     "I": "signedint",
     "l": "long",
+    "L": "long",
     "b": "byte",
     "B": "unsignedbyte",
     "s": "short",
