@@ -48,7 +48,7 @@ def service_rendering(
 def _imports(stubs: list[Stub]) -> dict[str, list[str]]:
     """The import lines of the two modules of tasks and of the tests, which use the types in their sample values."""
     names = {str(mode): [stub.types for stub in stubs if stub.mode is mode] for mode in Mode}
-    names["tests"] = [names_in(stub.sample_call()) - {stub.name} for stub in stubs]
+    names["tests"] = [names_in(f"_({stub.sample_arguments()})") for stub in stubs]
     return {module: imports(set[str]().union(*used)) for module, used in names.items()}
 
 
@@ -58,5 +58,5 @@ def _fields(stub: Stub, service: str) -> dict[str, object]:
         "task": f"{service}.{stub.mode}.{stub.name}",
         "definition": stub.definition(),
         "signature": str(stub),
-        "sample_call": stub.sample_call(),
+        "sample": stub.sample_arguments(),
     }

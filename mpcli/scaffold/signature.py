@@ -65,15 +65,15 @@ class Stub:
             indented = "\n".join(f"    {word}," for word in words)
         return f"def {self.name}(\n{indented}\n) -> {self.returns}:"
 
-    def sample_call(self) -> str:
-        """A call with a value of each required type."""
+    def sample_arguments(self) -> str:
+        """A value for each required parameter, as a call writes them."""
         positional = [sample(parameter.annotation) for parameter in self.positional_only if parameter.default is None]
         named = [
             f"{parameter.name}={sample(parameter.annotation)}"
             for parameter in (*self.ordinary, *self.keyword_only)
             if parameter.default is None
         ]
-        return f"{self.name}({', '.join(positional + named)})"
+        return ", ".join(positional + named)
 
     def _words(self) -> list[str]:
         words = [str(parameter) for parameter in self.positional_only]

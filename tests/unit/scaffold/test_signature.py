@@ -113,12 +113,12 @@ def test_a_long_definition_is_broken_as_the_formatter_breaks_it() -> None:
         assert isinstance(ast.parse(f"{stub.definition()} ...").body[0], ast.FunctionDef)
 
 
-def test_a_sample_call_has_a_value_for_each_required_parameter() -> None:
+def test_sample_arguments_have_a_value_for_each_required_parameter() -> None:
     stub = parse_stub(
         "sync.f(a: int, /, b: dict[str, int], c: str | None, d: int = 1, *, e: Decimal) -> int", "mplogin"
     )
 
-    assert stub.sample_call() == 'f(1, b={}, c="text", e=Decimal("1.50"))'
+    assert stub.sample_arguments() == '1, b={}, c="text", e=Decimal("1.50")'
 
 
 def test_imports_are_those_of_the_types_in_use() -> None:

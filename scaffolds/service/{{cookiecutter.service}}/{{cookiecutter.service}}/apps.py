@@ -5,4 +5,7 @@ from mpcli.bus import service_apps
 sync_app, async_app = service_apps(
     "{{ cookiecutter.service }}",
     include=["{{ cookiecutter.service }}.sync_tasks", "{{ cookiecutter.service }}.async_tasks"],
+{% if cookiecutter.prefix != "mp" %}
+    prefix="{{ cookiecutter.prefix }}",
+{% endif %}
 )

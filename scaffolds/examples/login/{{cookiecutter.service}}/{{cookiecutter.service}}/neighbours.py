@@ -5,10 +5,8 @@ from __future__ import annotations
 from mpcli.bus import Caller
 from mpcli.errors import MpError
 
-# Seconds. Whoever calls `register` waits that long at most before it hears that there is no wallet.
-WALLET_TIMEOUT = 5.0
-
-_caller = Caller()
+# Five seconds: whoever calls `register` waits that long at most before it hears that there is no wallet.
+_caller = Caller({% if cookiecutter.prefix != "mp" %}prefix="{{ cookiecutter.prefix }}", {% endif %}timeout=5.0)
 
 
 class WalletUnavailable(RuntimeError):
@@ -18,7 +16,7 @@ class WalletUnavailable(RuntimeError):
 def open_wallet(user_id: str) -> str:
     """The id of the user's wallet, opened if there is none yet."""
     try:
-        wallet = _caller.call("{{ cookiecutter.wallet }}.sync.open", user_id, timeout=WALLET_TIMEOUT)
+        wallet = _caller.call("{{ cookiecutter.wallet }}.sync.open", user_id)
     except MpError as error:
         raise WalletUnavailable(f"not registered, try again: {error.message}") from error
     return str(wallet["wallet_id"])
