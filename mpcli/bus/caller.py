@@ -82,7 +82,7 @@ class Caller:
         `UnknownService`, `UnknownTask`, `NoReply`, `RemoteError`.
         """
         task, link, outgoing = self._prepare_call(name, args, kwargs)
-        link.submit(outgoing)
+        link.submit(outgoing, directly=True)
         try:
             content_type, body = outgoing.future.result(max(0.0, outgoing.deadline - time.monotonic()))
         except concurrent.futures.TimeoutError:
@@ -119,7 +119,7 @@ class Caller:
         try:
             if self._delay.waits:
                 link.run(lambda connection: self._delay.route(connection, task, outgoing)).result(self._timeout)
-            link.submit(outgoing)
+            link.submit(outgoing, directly=True)
             outgoing.future.result(max(0.0, outgoing.deadline - time.monotonic()))
         except concurrent.futures.TimeoutError:
             link.forget(outgoing)

@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import socket
 import threading
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from ssl import SSLSocket
 from struct import error as StructError
 from typing import Any
 
@@ -142,7 +144,8 @@ class Link:
         self._outlets: dict[str, _Outlet] = {}
         self._waiting: dict[str, Outgoing] = {}
         self._inbox: deque[Outgoing | _Command] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the inbox
+        self._io = threading.Lock()  # of the connection and everything about it; its thread lets go while it waits
         self._awake = False
         self._closing = False
         self._next_tick = 0.0
@@ -159,9 +162,39 @@ class Link:
 
     # -- for every thread ------------------------------------------------------------------------------------------
 
-    def submit(self, outgoing: Outgoing) -> None:
-        """Send the message; never waits. Raises `BrokerUnreachable` when the link was closed."""
-        self._enqueue(outgoing)
+    def submit(self, outgoing: Outgoing, directly: bool = False) -> None:
+        """Send the message; never waits. Raises `BrokerUnreachable` when the link was closed.
+
+        `directly` lets the calling thread write to the socket when that is free, which spares a change of threads.
+        """
+        if not (directly and self._send_now(outgoing)):
+            self._enqueue(outgoing)
+
+    def _send_now(self, outgoing: Outgoing) -> bool:
+        if not self._io.acquire(blocking=False):
+            return False
+        try:
+            if self._closing or outgoing.exchange not in self._outlets or not self._writable():
+                return False
+            outgoing.future.set_running_or_notify_cancel()
+            try:
+                self._publish(outgoing)
+            except Exception as error:  # noqa: BLE001 - as in the link's own thread, which notices the end of the socket
+                outgoing.fail(self._lost(error))
+                with contextlib.suppress(*_BROKEN):
+                    self._connection.sock.shutdown(socket.SHUT_RDWR)
+            return True
+        finally:
+            self._io.release()
+
+    def _writable(self) -> bool:
+        """Whether a write would not block. Not when there is something to read: it may be the end. And not on TLS."""
+        sock = self._connection.sock
+        if isinstance(sock, SSLSocket):
+            return False
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN | select.POLLOUT)
+        return [events for _, events in poll.poll(0)] == [select.POLLOUT]
 
     def run(self, action: Callable[[Any], object]) -> Future[Any]:
         """Let the link's thread do `action(connection)`, which should take milliseconds."""
@@ -216,14 +249,20 @@ class Link:
                 try:
                     self._turn()
                 except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for this thread in vain
-                    self._lose(error)
+                    with self._io:
+                        self._lose(error)
         finally:
-            self._end()
+            with self._io:
+                self._end()
 
     def _turn(self) -> None:
         """Wait for the socket or for work; then first read, so that a connection that ended is noticed before
         anything is written to it."""
         ready = self._wait()
+        with self._io:
+            self._work(ready)
+
+    def _work(self, ready: set[int]) -> None:
         if self._connection is not None and self._connection.sock.fileno() in ready:
             self._read()
         if self._wake_read in ready:

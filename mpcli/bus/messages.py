@@ -21,6 +21,7 @@ JSON = "application/json"
 # The caller's patience, for the calls that the task makes in turn (see mpcli.bus.budget): seconds, and the wall clock
 # when they began.
 BUDGET_HEADER, SENT_HEADER = "mp_budget", "mp_sent"
+_INTERIM = ("STARTED", "RETRY", "PENDING", "RECEIVED", "PROGRESS")
 _REPR_SIZE = 1024  # as in celery.app.amqp
 _SECRET = re.compile(r"passw(?:or)?d|secret|token|authorization|api_?key", re.IGNORECASE)
 _EMBED: dict[str, None] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
@@ -114,8 +115,11 @@ def _masked(value: Any) -> Any:
 
 def is_final(body: str | bytes) -> bool:
     """Whether a reply is the last one: tasks also report STARTED and RETRY. True for what cannot be read."""
+    text = body if isinstance(body, str) else body.decode("utf-8", "replace")
+    if not any(f'"{status}"' in text for status in _INTERIM):
+        return True
     try:
-        return loads(body)["status"] not in ("STARTED", "RETRY", "PENDING", "RECEIVED", "PROGRESS")
+        return loads(text)["status"] not in _INTERIM
     except (ValueError, KeyError, TypeError, UnicodeDecodeError):
         return True
 
