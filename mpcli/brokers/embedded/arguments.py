@@ -194,10 +194,11 @@ def assert_same_arguments(current: Table, received: Table, names: tuple[str, ...
     """406 when one of the arguments that matter differs."""
     for name in names:
         have, want = current.get(name, _ABSENT), received.get(name, _ABSENT)
-        if _equal(have, want) or (name == "x-queue-type" and {_key(have), _key(want)} <= {"", CLASSIC}):
+        if _equal(have, want) or (name == "x-queue-type" and {_name(have), _name(want)} <= {"", CLASSIC}):
             continue
+        show = _typed if _ABSENT in (have, want) else _untyped
         raise precondition(
-            f"inequivalent arg '{name}' for {resource}: received {_shown(want)} but current is {_shown(have)}"
+            f"inequivalent arg '{name}' for {resource}: received {show(want)} but current is {show(have)}"
         )
 
 
@@ -215,16 +216,17 @@ def _equal(one: Value, other: Value) -> bool:
     return type_class(type_name(one)) == type_class(type_name(other)) and inner(one) == inner(other)
 
 
-def _key(value: Value) -> str:
+def _name(value: Value) -> str:
     return "" if value is _ABSENT else str(inner(value))
 
 
-def _shown(value: Value) -> str:
-    if value is _ABSENT:
-        return "none"
+def _typed(value: Value) -> str:
+    return "none" if value is _ABSENT else f"the value {_untyped(value)} of type '{type_name(value)}'"
+
+
+def _untyped(value: Value) -> str:
     plain = inner(value)
-    text = plain if isinstance(plain, str) else as_term(plain)
-    return f"the value '{text}' of type '{type_name(value)}'"
+    return f"'{plain}'" if isinstance(plain, str) else f"'{as_term(plain)}'"
 
 
 def _plain(value: object) -> str:

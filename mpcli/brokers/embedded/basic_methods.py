@@ -171,8 +171,10 @@ def _recover_async(channel: Channel, requeue: bool) -> None:
 
 
 def _recover(channel: Channel, requeue: bool) -> None:
+    if requeue:
+        # The answer goes first, what is delivered again comes behind it.
+        channel.send(BASIC_RECOVER_OK)
     _recover_async(channel, requeue)
-    channel.send(BASIC_RECOVER_OK)
 
 
 HANDLERS: dict[int, Callable[..., None]] = {

@@ -87,7 +87,7 @@ class Channel:
         """Answer basic.get."""
         tag = self.next_tag
         self.next_tag = tag + 1
-        message = queue.outgoing(entry) if entry.count else entry.message
+        message = queue.outgoing(entry)
         if no_ack:
             queue.forget(entry)
         else:
@@ -152,15 +152,25 @@ class Channel:
         if self.closing or last < first:
             return
         self.confirmed = last
-        if self.rejected:
-            for tag in range(first, last + 1):
-                if tag in self.rejected:
-                    self.send(BASIC_NACK, tag, False, False)
-                else:
-                    self.send(BASIC_ACK, tag, False)
-            self.rejected.clear()
-        else:
+        if not self.rejected:
             self.send(BASIC_ACK, last, last > first)
+            return
+        rejected, self.rejected = self.rejected, []
+        accepted = sorted(set(range(first, last + 1)).difference(rejected))
+        if len(accepted) == 1:
+            self.send(BASIC_ACK, accepted[0], False)
+        else:
+            self._settle_some(BASIC_ACK, accepted, rejected, ())
+        self._settle_some(BASIC_NACK, rejected, accepted, (True,))
+
+    def _settle_some(self, method: Method, tags: list[int], others: list[int], more: tuple[bool, ...]) -> None:
+        """All tags before the first of the others at once, the rest one by one: that is how RabbitMQ does it."""
+        end = min(others, default=self.published + 1)
+        together = [tag for tag in tags if tag < end]
+        if together:
+            self.send(method, together[-1], True, *more)
+        for tag in tags[len(together) :]:
+            self.send(method, tag, False, *more)
 
     # -- what was delivered ----------------------------------------------------------------------------------------
 

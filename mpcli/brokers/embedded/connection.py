@@ -169,6 +169,8 @@ class Connection(asyncio.Protocol):
         if data[:8] not in (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09"):
             self.send(PROTOCOL_HEADER)
             self.hang_up()
+            if self.transport is not None and self.transport.can_write_eof():
+                self.transport.write_eof()
             return len(data)
         self.state = "start"
         handshake.start(self)
@@ -180,12 +182,14 @@ class Connection(asyncio.Protocol):
         elif self.state == "closing":
             if number == 0 and kind == FRAME_METHOD:
                 self._while_closing(payload)
-        elif number == 0 and kind == FRAME_METHOD:
+        elif number == 0 and kind == FRAME_METHOD and len(payload) >= 4:
             self._connection_method(payload)
         elif number == 0 and kind == FRAME_HEARTBEAT and not payload:
             pass
+        elif number == 0:
+            raise _strange_frame(kind, payload)
         else:
-            raise Refusal("UNEXPECTED_FRAME", f"type {kind}, {_snippet(payload)}")
+            raise Refusal("UNEXPECTED_FRAME", f"type {kind}, {_snippet(payload)}", _NO_METHOD)
 
     def _connection_method(self, payload: bytes) -> None:
         method = _known(payload)
@@ -220,8 +224,8 @@ class Connection(asyncio.Protocol):
         try:
             if number in self.assembling:
                 self._content_frame(channel, kind, payload)
-            elif kind != FRAME_METHOD:
-                self._unexpected(kind, payload)
+            elif kind != FRAME_METHOD or len(payload) < 4:
+                raise _strange_frame(kind, payload, on_channel=True)
             elif payload.startswith(BASIC_PUBLISH.prefix):
                 self.assembling[number] = publishing.Assembly(payload)
             elif channel.closing:
@@ -229,7 +233,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._channel_method(channel, payload)
         except Refusal as refusal:
-            method = refusal.method or int.from_bytes(payload[:4], "big")
+            method = int.from_bytes(payload[:4], "big") if refusal.method is None else refusal.method
             if refusal.hard:
                 refusal.method = method
                 raise
@@ -248,16 +252,9 @@ class Connection(asyncio.Protocol):
             if not channel.closing:
                 publishing.publish(channel, assembly)
 
-    def _unexpected(self, kind: int, payload: bytes) -> None:
-        if kind in (FRAME_HEADER, FRAME_BODY):
-            raise Refusal("UNEXPECTED_FRAME", "expected method frame, got non method frame instead", _NO_METHOD)
-        if kind == FRAME_HEARTBEAT and not payload:
-            raise Refusal("UNEXPECTED_FRAME", f"type {kind}, {_snippet(payload)}", _NO_METHOD)
-        raise Refusal("FRAME_ERROR", f"type {kind}, {_snippet(payload)}: unknown_frame", _NO_METHOD)
-
     def _open_channel(self, kind: int, number: int, payload: bytes) -> None:
-        if kind != FRAME_METHOD:
-            self._unexpected(kind, payload)
+        if kind != FRAME_METHOD or len(payload) < 4:
+            raise _strange_frame(kind, payload, on_channel=True)
         count = len(self.channels)
         if count >= self.channel_max:
             raise Refusal(
@@ -276,6 +273,8 @@ class Connection(asyncio.Protocol):
             del self.channels[channel.number]
         elif payload.startswith(CHANNEL_CLOSE.prefix):
             self.send(CHANNEL_CLOSE_OK.frame(channel.number))
+        elif payload.startswith(CHANNEL_OPEN.prefix):
+            raise Refusal("CHANNEL_ERROR", "second 'channel.open' seen")
 
     def _channel_method(self, channel: Channel, payload: bytes) -> None:
         method = _known(payload)
@@ -382,7 +381,7 @@ class Connection(asyncio.Protocol):
 
     def _lost_sync(self, kind: int, payload: bytes, detail: str) -> None:
         # What follows in the stream is not frames: say why, and read no more.
-        refusal = Refusal("FRAME_ERROR", f"type {kind}, {_snippet(payload)} = {as_binary(payload[:16])}: {detail}")
+        refusal = Refusal("FRAME_ERROR", f"type {kind}, {_snippet(payload)}: {detail}")
         self.refuse(refusal, 0)
         self.state = "closed"
         self.hang_up()
@@ -404,8 +403,6 @@ class Connection(asyncio.Protocol):
         if self.transport is not None and not self.transport.is_closing():
             if self.blocked:
                 self.unblock()
-            if self.transport.can_write_eof():
-                self.transport.write_eof()
             self._deadline = self.broker.loop.call_later(self.broker.limits.closing, self.abort)
 
     def _stop_deadline(self) -> None:
@@ -429,5 +426,15 @@ def _known(payload: bytes) -> Method:
         raise Refusal("COMMAND_INVALID", "unknown method", _NO_METHOD) from error
 
 
+def _strange_frame(kind: int, payload: bytes, *, on_channel: bool = False) -> Refusal:
+    """What is wrong with a frame that is no method where a method was due."""
+    content = (kind == FRAME_HEADER and len(payload) >= 12) or kind == FRAME_BODY
+    if content and on_channel:
+        return Refusal("UNEXPECTED_FRAME", "expected method frame, got non method frame instead", _NO_METHOD)
+    if content or (kind == FRAME_HEARTBEAT and not payload):
+        return Refusal("UNEXPECTED_FRAME", f"type {kind}, {_snippet(payload)}", _NO_METHOD)
+    return Refusal("FRAME_ERROR", f"type {kind}, {_snippet(payload)}: unknown_frame", _NO_METHOD)
+
+
 def _snippet(payload: bytes) -> str:
-    return "all octets" if len(payload) <= 16 else "first 16 octets"
+    return f"{'all' if len(payload) <= 16 else 'first 16'} octets = {as_binary(payload[:16])}"

@@ -75,6 +75,10 @@ class Exchange:
                 f"Invalid x-match field value {as_term(value)}; expected all, any, all-with-x, or any-with-x"
             )
 
+    def is_bound(self, destination: Queue | Exchange, key: str, arguments: Table) -> bool:
+        """Whether there is such a binding."""
+        return binding_identity(destination, key, arguments) in self.bindings
+
     def match(self, key: str, headers: Table) -> list[Queue | Exchange]:
         """The destinations of the bindings that fit, each as often as it is bound."""
         bindings = self.bindings.values()

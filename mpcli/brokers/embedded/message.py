@@ -142,9 +142,9 @@ def scan(header: bytes) -> Facts:  # noqa: C901, PLR0912 - one step for each pro
         if flags & 0x0004:
             at += 1 + header[at]
     except Exception as error:
-        raise Refusal("FRAME_ERROR", "cannot decode content header") from error
+        raise Refusal("INTERNAL_ERROR", "cannot decode the content header", 0) from error
     if at != len(header) or flags & 0b11:
-        raise Refusal("FRAME_ERROR", "cannot decode content header")
+        raise Refusal("INTERNAL_ERROR", "cannot decode the content header", 0)
     if facts.headers_at:
         _check_headers(header)
     return facts
@@ -155,7 +155,7 @@ def _check_headers(header: bytes) -> None:
     try:
         decode_properties(header, _PROPERTIES_AT)
     except ProtocolError as error:
-        raise Refusal("FRAME_ERROR", f"cannot decode headers: {error.message}") from error
+        raise Refusal("INTERNAL_ERROR", f"cannot decode the headers: {error.message}", 0) from error
 
 
 class Entry:

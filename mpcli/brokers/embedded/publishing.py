@@ -38,7 +38,7 @@ class Assembly:
         if self.header:
             raise self.unexpected()
         if len(payload) < _CONTENT_START.size + 2:
-            raise Refusal("FRAME_ERROR", "the content header is cut off", 0)
+            raise Refusal("INTERNAL_ERROR", "the content header is cut off", 0)
         kind, _, self.missing = _CONTENT_START.unpack_from(payload)
         if kind != _BASIC:
             raise Refusal(
@@ -105,6 +105,8 @@ def _publish(channel: Channel, assembly: Assembly) -> None:
             f"cannot publish to internal exchange '{exchange_name}' in vhost '{channel.vhost.name}'",
         )
     facts = scan(assembly.header)
+    if facts.delivery_mode not in (1, 2):
+        raise precondition(f"invalid message: {{delivery_mode_unknown,{facts.delivery_mode}}}")
     message = Message(exchange_name, key, address, assembly.header, assembly.body)
     if facts.unusual:
         message = _with_facts(channel, message, facts)

@@ -154,8 +154,8 @@ class Queue:
             self._journal.touch(entry)
 
     def outgoing(self, entry: Entry) -> Message:
-        """The message as consumers see it: a quorum queue says how often it came back."""
-        if self.kind == QUORUM and entry.count:
+        """The message as it is sent: a quorum queue says how often it came back."""
+        if self.kind == QUORUM:
             return entry.message.with_header("x-delivery-count", Typed("l", entry.count))
         return entry.message
 

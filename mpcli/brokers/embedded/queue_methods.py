@@ -150,10 +150,7 @@ def _check_quorum(durable: bool, exclusive: bool, auto_delete: bool, resource: s
 def _ends(channel: Channel, queue_name: str, exchange_name: str) -> tuple[Exchange | None, Queue | None]:
     name, source = clean(named(channel, queue_name)), clean(exchange_name)
     refuse_default(source)
-    queue = channel.vhost.queues.get(name)
-    if queue is not None:
-        check_owner(channel, queue)
-    return channel.vhost.exchanges.get(source), queue
+    return channel.vhost.exchanges.get(source), channel.vhost.queues.get(name)
 
 
 def _key(channel: Channel, queue_name: str, key: str) -> str:
@@ -166,6 +163,7 @@ def _bind(channel: Channel, name: str, source: str, key: str, nowait: bool, argu
         raise not_found("exchange", clean(source), channel.vhost.name)
     if queue is None:
         raise not_found("queue", clean(named(channel, name)), channel.vhost.name)
+    check_owner(channel, queue)
     exchange.check_binding(arguments)
     channel.vhost.bind(exchange, queue, _key(channel, name, key), arguments)
     if not nowait:
@@ -174,8 +172,10 @@ def _bind(channel: Channel, name: str, source: str, key: str, nowait: bool, argu
 
 def _unbind(channel: Channel, name: str, source: str, key: str, arguments: Table) -> None:
     exchange, queue = _ends(channel, name, source)
-    if exchange is not None and queue is not None:
-        channel.vhost.unbind(exchange, queue, _key(channel, name, key), arguments)
+    key = _key(channel, name, key)
+    if exchange is not None and queue is not None and exchange.is_bound(queue, key, arguments):
+        check_owner(channel, queue)
+        channel.vhost.unbind(exchange, queue, key, arguments)
     channel.send(QUEUE_UNBIND_OK)
 
 
