@@ -13,6 +13,7 @@ import ctypes
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -32,10 +33,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(folder: Path, port: int, lock: Path) -> int:
-    end = threading.Event()
+    end, ended_with_run = threading.Event(), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: end.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_wait_for_lock, args=(lock, end), daemon=True).start()
+    threading.Thread(target=_wait_for_lock, args=(lock, ended_with_run, end), daemon=True).start()
     plan = RabbitMQProvider().plan(folder, {Mode.SYNC: port})
     with running(plan.processes, end) as processes:
         _write(folder / "node.json", _description(plan.urls[Mode.SYNC], plan.processes[-1]))
@@ -43,6 +44,8 @@ def main(folder: Path, port: int, lock: Path) -> int:
             if any(process.poll() is not None for process in processes.values()):
                 return 1
         (folder / "node.json").unlink()
+    if ended_with_run.is_set():
+        shutil.rmtree(folder)
     return 0
 
 
@@ -64,10 +67,11 @@ def running(
             stop(spec, process)
 
 
-def _wait_for_lock(lock: Path, end: threading.Event) -> None:
+def _wait_for_lock(lock: Path, *events: threading.Event) -> None:
     with lock.open("rb+") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
-    end.set()
+    for event in events:
+        event.set()
 
 
 def _start(spec: ProcessSpec, user: int | None) -> subprocess.Popen[bytes]:
