@@ -1,5 +1,7 @@
 """The tasks, called as plain functions: a decorated task still is one. The neighbours are stood in for."""
 
+import socketserver
+import threading
 from email import message_from_bytes
 from pathlib import Path
 from typing import Any
@@ -100,9 +102,47 @@ def test_a_registration_that_failed_half_way_goes_on(monkeypatch: pytest.MonkeyP
     assert login(ADA["email"], ADA["password"]) == user
 
 
+@pytest.mark.parametrize("user_id", ["../../x", "a/b", "a\nb"])
+def test_a_mail_never_leaves_the_outbox(user_id: str, data_folder: Path) -> None:
+    with pytest.raises(ValueError, match="key of a mail"):
+        send_welcome_email(user_id, ADA["email"])
+    assert list(data_folder.rglob("*.eml")) == []
+
+
 def test_the_welcome_mail_is_written_once(data_folder: Path) -> None:
     user_id = register(ADA)["user_id"]
     send_welcome_email(user_id, ADA["email"])
 
     (file,) = (data_folder / "outbox").iterdir()
     assert message_from_bytes(file.read_bytes())["To"] == ADA["email"]
+
+
+class _Smtp(socketserver.StreamRequestHandler):
+    """As much of an SMTP server as one mail needs; what it takes goes into `mails`."""
+
+    mails: list[bytes]
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 ready\r\n")
+        while line := self.rfile.readline():
+            if line.upper().startswith(b"DATA"):
+                self.wfile.write(b"354 go on\r\n")
+                self.mails.append(b"".join(iter(self.rfile.readline, b".\r\n")))
+            self.wfile.write(b"250 ok\r\n" if not line.upper().startswith(b"QUIT") else b"221 bye\r\n")
+
+
+def test_with_a_server_the_mail_leaves_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    mails: list[bytes] = []
+    monkeypatch.setattr(_Smtp, "mails", mails, raising=False)
+    with socketserver.TCPServer(("127.0.0.1", 0), _Smtp) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        monkeypatch.setenv("{{ cookiecutter.env }}_SMTP", f"127.0.0.1:{server.server_address[1]}")
+        try:
+            for _ in range(2):
+                send_welcome_email("ada", ADA["email"])
+        finally:
+            server.shutdown()
+            thread.join()
+
+    assert [message_from_bytes(mail)["To"] for mail in mails] == [ADA["email"]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import smtplib
 from email.message import EmailMessage
 
@@ -17,6 +18,9 @@ _log = logging.getLogger(__name__)
 
 def send_once(key: str, recipient: str, subject: str, text: str) -> None:
     """Send a mail unless one with this key was sent before. Its copy in the outbox is the memory of that."""
+    # The key comes out of a message and becomes the name of a file.
+    if not re.fullmatch(r"[\w@-][\w.@-]{0,199}", key):
+        raise ValueError("the key of a mail is a word of letters, digits, dots, dashes")
     copy = data_folder() / "outbox" / f"{key}.eml"
     if copy.exists():
         return
