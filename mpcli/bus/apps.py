@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from celery import Celery
+from kombu.pools import producers
 
 import mpcli.bus.describe  # registers the workers' inspect command
 import mpcli.bus.worker  # noqa: F401 - both are imported for what they register: this one connects the workers' signals
 from mpcli.bus.naming import DEFAULT_PREFIX, Mode, TaskName, check_prefix, check_service, check_task
-from mpcli.bus.settings import settings
+from mpcli.bus.settings import CONFIRMING, settings
 from mpcli.bus.urls import broker_url
 from mpcli.errors import ConfigError, InvalidName, UsageError
 
@@ -97,6 +98,14 @@ class ServiceApp(Celery):  # type: ignore[misc]  # Celery has no types
     def gen_task_name(self, name: str, _module: str) -> str:
         """For class-based tasks without a name: by the same grammar."""
         return str(TaskName(self.service, self.mode, check_task(name)))
+
+    def send_task(self, name: str, *args: Any, **options: Any) -> Any:
+        """As Celery's, and always with a publisher confirm, so that a missing service is an error of this message."""
+        if self.mode is Mode.ASYNC or options.get("producer") or options.get("connection"):
+            return super().send_task(name, *args, **options)
+        connection = self.connection_for_write(transport_options=CONFIRMING)
+        with producers[connection].acquire(block=True) as producer:
+            return super().send_task(name, *args, **{**options, "producer": producer})
 
     def connection_for_read(self, url: str | None = None, **kwargs: Any) -> Any:
         """As Celery's; raises `ConfigError` when no URL is known, instead of trying a guest on localhost."""

@@ -100,7 +100,7 @@ def broker_error(error: BaseException, place: str, doing: str, user: str = "") -
     if isinstance(error, AMQPError) and getattr(error, "reply_code", None) in (402, 405, 406, 540):
         return BrokerRefused(f"the broker at {place} refused {doing}: {text}")
     if isinstance(error, (socket.timeout, TimeoutError)):
-        text = "no answer in time"
+        text = "no AMQP answer in time"
     elif isinstance(error, (StructError, ValueError, IndexError)):
         text = "what answers there does not speak AMQP 0-9-1"
     return BrokerUnreachable(f"no broker at {place}: {text}", "is it running? `mp up` starts the local ones")

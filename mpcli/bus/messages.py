@@ -147,6 +147,9 @@ def _remote_error(name: TaskName, result: object, traceback: str) -> RemoteError
     told = result if isinstance(result, dict) else {"exc_type": "Exception", "exc_message": result}
     type_name, words = str(told.get("exc_type")), told.get("exc_message")
     listed = list(words) if isinstance(words, (list, tuple)) else [words]
+    if type_name == "UnpickleableExceptionWrapper" and len(listed) >= 3:
+        # What Celery's worker puts around an exception that pickle cannot copy: module, name, arguments, text.
+        type_name, listed = str(listed[1]), [*listed[3:4], *(listed[2] if isinstance(listed[2], list) else [])][:1]
     text = ", ".join(str(word) for word in listed if word is not None)
     if type_name == "NotRegistered" and str(name) in text:
         return UnknownTask(

@@ -12,23 +12,23 @@ from mpcli.bus.topology import DELIVERY_MODES, service_queue
 def settings(service: str, mode: Mode, url: str, accept_pickle: bool) -> dict[str, Any]:
     """For `app.conf.update`. `url` is empty as long as it is not known."""
     own = _sync() if mode is Mode.SYNC else _async()
-    return {**_broker(url), **_messages(service, mode), **_content(accept_pickle), **_worker(), **own}
+    return {**_broker(mode, url), **_messages(service, mode), **_content(accept_pickle), **_worker(), **own}
 
 
-def _broker(url: str) -> dict[str, Any]:
+# A publish to a broker that is down fails at once instead of after six seconds.
+_FAIL_FAST = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+# Confirms tell whether the broker has the message, and make `mandatory` an error of the right message.
+CONFIRMING = {**_FAIL_FAST, "confirm_publish": True}
+
+
+def _broker(mode: Mode, url: str) -> dict[str, Any]:
     return {
         "broker_url": url or None,
         # TLS: check the certificate against the host of the URL (None means that one).
         "broker_use_ssl": {"server_hostname": None} if url.startswith("amqps") else False,
-        # A publish to a broker that is down fails at once instead of after six seconds; confirms tell whether the
-        # broker has the message, and are what makes `mandatory` an error of the right message.
-        "broker_transport_options": {
-            "confirm_publish": True,
-            "max_retries": 1,
-            "interval_start": 0,
-            "interval_step": 0,
-            "interval_max": 0,
-        },
+        # A sync worker publishes replies and events, which are worth nothing when they are late: what it sends beside
+        # them is confirmed all the same, see ServiceApp.send_task.
+        "broker_transport_options": CONFIRMING if mode is Mode.ASYNC else _FAIL_FAST,
         "broker_connection_timeout": 4,
         "broker_heartbeat": 20,
         # A worker waits for its broker for ever, at the start too.

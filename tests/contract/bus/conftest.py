@@ -1,0 +1,186 @@
+"""A platform for the tests of the bus: two vhosts of one broker, and real workers in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from mpcli.bus import Caller
+from mpcli.bus.connecting import connect
+from mpcli.bus.naming import Mode
+from mpcli.bus.topology import declare_topology
+
+APPS = Path(__file__).parent / "apps"
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> object:
+    """Wait for something that becomes true."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.02)
+    return value
+
+
+class Worker:
+    """`python -m celery -A apps worker` in a process group of its own."""
+
+    def __init__(self, app: str, queue: str, urls: dict[Mode, str], folder: Path, pool: str, processes: int) -> None:
+        self.queue = queue
+        self.url = urls[Mode.ASYNC if queue.endswith(".async") else Mode.SYNC]
+        self.log = folder / f"{queue}.{uuid.uuid4().hex[:6]}.log"
+        self._before = consumers(self.url, queue)
+        argv = ["celery", "-A", app, "worker", "-Q", queue, "-n", f"{queue}.{uuid.uuid4().hex[:8]}@%h"]
+        argv += ["--without-gossip", "--without-mingle", "-P", pool, "-c", str(processes), "-l", "info"]
+        environment = {**os.environ, "MP_SYNC_URL": urls[Mode.SYNC], "MP_ASYNC_URL": urls[Mode.ASYNC]}
+        environment |= {"PYTHONPATH": str(APPS), "TEST_NOTES": str(folder / "notes"), "C_FORCE_ROOT": "1"}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *argv], env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def ready(self) -> Worker:
+        until(lambda: self.process.poll() is not None or consumers(self.url, self.queue) > self._before, "a worker", 60)
+        assert self.process.poll() is None, self.log.read_text()
+        return self
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                pass
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait(10)
+
+
+def consumers(url: str, queue: str) -> int:
+    """How many listen on the queue; 0 when there is none."""
+    from amqp.exceptions import NotFound
+
+    connection = connect(url)
+    try:
+        return connection.channel().queue_declare(queue, passive=True).consumer_count
+    except NotFound:
+        return 0
+    finally:
+        connection.close()
+
+
+@dataclass
+class Platform:
+    """Two brokers, the workers on them and a caller."""
+
+    kind: str
+    urls: dict[Mode, str]
+    queues: Callable[[Mode], dict[str, int]]
+    folder: Path
+    close_connections: Callable[[], None]
+    workers: list[Worker] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.caller = Caller(self.urls[Mode.SYNC], self.urls[Mode.ASYNC])
+
+    def start(self, *apps: str, pool: str = "prefork", processes: int = 2) -> list[Worker]:
+        """Workers for `services:alpha_sync` and the like, side by side, all of them ready."""
+        started = []
+        for app in apps:
+            module, _, name = app.partition(":")
+            queue = "mpplain.sync" if module == "plain" else "mp" + name.replace("_", ".")
+            started.append(Worker(app, queue, self.urls, self.folder, pool, processes))
+            self.workers.append(started[-1])
+        return [worker.ready() for worker in started]
+
+    def declare(self, *services: str) -> None:
+        declare_topology(services, self.urls)
+
+    def notes(self) -> list[str]:
+        file = self.folder / "notes"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def logs(self) -> str:
+        return "\n".join(worker.log.read_text(errors="replace") for worker in self.workers)
+
+    def stop(self) -> None:
+        self.caller.close()
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.process.terminate()
+        for worker in self.workers:
+            worker.stop()
+
+
+def _url(server: object, vhost: str) -> str:
+    parts = urlsplit(server.url)
+    return f"amqp://{parts.username}:{parts.password}@{parts.hostname}:{parts.port}/{vhost}"
+
+
+def _platform(request: pytest.FixtureRequest, folder: Path) -> Iterator[Platform]:
+    server = request.getfixturevalue(f"{request.param}_server")
+    names = {mode: f"bus-{mode}-{uuid.uuid4().hex[:8]}" for mode in Mode}
+    for name in names.values():
+        server.add_vhost(name)
+    platform = Platform(
+        request.param,
+        {mode: _url(server, name) for mode, name in names.items()},
+        lambda mode: server.queues(names[mode]),
+        folder,
+        lambda: [server.close_connections(name) for name in names.values()],
+    )
+    try:
+        yield platform
+    finally:
+        platform.stop()
+        for name in names.values():
+            server.delete_vhost(name)
+
+
+KINDS = [pytest.param("embedded"), pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform for all tests of a module, with workers for mpalpha and mpbeta."""
+    for platform in _platform(request, tmp_path_factory.mktemp("platform")):
+        platform.start("services:alpha_sync", "services:beta_sync", "services:alpha_async", processes=2)
+        yield platform
+
+
+@pytest.fixture(params=KINDS)
+def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
+    """A platform for one test, without workers: the test starts those it needs."""
+    yield from _platform(request, tmp_path)
+
+
+@pytest.fixture
+def until_true() -> Callable[..., object]:
+    return until
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """Workers on brokers of the test's own."""
+    workers: list[Worker] = []
+
+    def start(app: str, queue: str, url: str, pool: str = "prefork", processes: int = 2) -> Worker:
+        urls = dict.fromkeys(Mode, url)
+        workers.append(Worker(app, queue, urls, tmp_path, pool, processes))
+        return workers[-1].ready()
+
+    yield start
+    for worker in workers:
+        worker.stop()
