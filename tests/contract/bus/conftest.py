@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -32,6 +33,18 @@ def until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> 
     return value
 
 
+def environment(urls: dict[Mode, str], folder: Path) -> dict[str, str]:
+    """Of a worker, or of another process of a service."""
+    return {
+        **os.environ,
+        "MP_SYNC_URL": urls[Mode.SYNC],
+        "MP_ASYNC_URL": urls[Mode.ASYNC],
+        "PYTHONPATH": str(APPS),
+        "TEST_NOTES": str(folder / "notes"),
+        "C_FORCE_ROOT": "1",  # one of the services accepts pickle, and the tests may run as root
+    }
+
+
 class Worker:
     """`python -m celery -A apps worker` in a process group of its own."""
 
@@ -42,11 +55,13 @@ class Worker:
         self._before = consumers(self.url, queue)
         argv = ["celery", "-A", app, "worker", "-Q", queue, "-n", f"{queue}.{uuid.uuid4().hex[:8]}@%h"]
         argv += ["--without-gossip", "--without-mingle", "-P", pool, "-c", str(processes), "-l", "info"]
-        environment = {**os.environ, "MP_SYNC_URL": urls[Mode.SYNC], "MP_ASYNC_URL": urls[Mode.ASYNC]}
-        environment |= {"PYTHONPATH": str(APPS), "TEST_NOTES": str(folder / "notes"), "C_FORCE_ROOT": "1"}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *argv], env=environment, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, "-m", *argv],
+                env=environment(urls, folder),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def ready(self) -> Worker:
@@ -57,14 +72,10 @@ class Worker:
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                pass
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait(10)
 
 
@@ -114,6 +125,19 @@ class Platform:
 
     def logs(self) -> str:
         return "\n".join(worker.log.read_text(errors="replace") for worker in self.workers)
+
+    def run(self, script: str) -> str:
+        """What a script of `apps/` prints."""
+        done = subprocess.run(
+            [sys.executable, str(APPS / script)],
+            env=environment(self.urls, self.folder),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def stop(self) -> None:
         self.caller.close()

@@ -92,7 +92,7 @@ def test_an_argument_that_cannot_be_sent_is_named(served):
 
 
 def test_sync_is_called_and_async_is_sent(served):
-    with pytest.raises(UsageError, match="async task: call it|async task"):
+    with pytest.raises(UsageError, match="async task: send it"):
         served.caller.call("mpalpha.async.note", "x")
     with pytest.raises(UsageError, match="sync task"):
         served.caller.send("mpalpha.sync.add", 1)
@@ -105,7 +105,9 @@ def test_a_worker_that_is_slow_is_diagnosed(served):
 
 def test_threads_share_the_connection(served):
     def fifty(thread: int) -> list[int]:
-        return [served.caller.with_options(timeout=60).call("mpalpha.sync.add", thread, b=number) for number in range(50)]
+        return [
+            served.caller.with_options(timeout=60).call("mpalpha.sync.add", thread, b=number) for number in range(50)
+        ]
 
     with ThreadPoolExecutor(40) as pool:
         results = list(pool.map(fifty, range(40)))

@@ -14,13 +14,13 @@ from mpcli.bus.naming import Mode
 @pytest.fixture
 def control(served):
     app = Celery(broker=served.urls[Mode.SYNC].replace("amqp://", "pyamqp://"), set_as_current=False)
-    yield app.control
-    app.pool.force_close_all()
+    with app.connection_for_write() as connection:
+        yield lambda **options: app.control.broadcast(connection=connection, reply=True, timeout=5, **options)
     app.close()
 
 
 def ask(control, **arguments):
-    replies = control.broadcast("mp_describe", arguments=arguments, reply=True, limit=2, timeout=5)
+    replies = control(command="mp_describe", arguments=arguments, limit=2)
     return {name: answer for reply in replies for name, answer in reply.items()}
 
 

@@ -68,7 +68,9 @@ def test_an_exchange_of_another_type(broker):
     connection = connect(broker.url)
     connection.channel().exchange_declare("mpalpha", "direct", durable=True, auto_delete=False)
     connection.close()
-    with pytest.raises(BrokerRefused, match="exchange mpalpha exists on the broker with type = direct; .* type = topic"):
+    with pytest.raises(
+        BrokerRefused, match=r"exchange mpalpha exists on the broker with type = direct; .* type = topic"
+    ):
         declare_topology("mpalpha", dict.fromkeys(Mode, broker.url))
 
 
@@ -78,7 +80,9 @@ def test_a_worker_says_what_is_in_its_way(platform):
     connection.close()
     with pytest.raises(AssertionError) as caught:
         platform.start("services:alpha_sync", processes=1)
-    assert "mpalpha.sync cannot start: queue mpalpha.sync exists on the broker with durable = false" in str(caught.value)
+    assert "mpalpha.sync cannot start: queue mpalpha.sync exists on the broker with durable = false" in str(
+        caught.value
+    )
     assert "Traceback" not in platform.logs()
 
 
