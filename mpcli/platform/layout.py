@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mpcli.bus.naming import DEFAULT_PREFIX, Mode, check_prefix, check_service
 from mpcli.errors import ConfigError, NoPlatform
+from mpcli.platform.context_files import ContextTable, read_contexts
+from mpcli.platform.toml_file import port, read_toml, refuse_unknown, text
 
 CONFIG_FILE = "mp.toml"
 RUNTIME_FOLDER = ".mp"
@@ -28,7 +29,9 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """The settings of `mp.toml`. A port is None when it was left to `mp`; URLs are set for remote brokers only."""
+    """The settings of `mp.toml`. A port is None when it was left to `mp`; URLs are set for remote brokers only,
+    with their variables unexpanded (`mpcli.platform.expansion`). `contexts` are those of this file.
+    """
 
     root: Path
     name: str
@@ -36,6 +39,13 @@ class Platform:
     broker: str
     ports: dict[Mode, int | None]
     urls: dict[Mode, str]
+    contexts: dict[str, ContextTable] = field(default_factory=dict)
+
+    def remote_urls(self) -> dict[Mode, str]:
+        """The brokers that somebody else runs, variables expanded. Raises `ConfigError` for one that is not set."""
+        from mpcli.platform.expansion import expand
+
+        return {mode: expand(url, f"broker.{mode}_url in {self.root / CONFIG_FILE}") for mode, url in self.urls.items()}
 
     @property
     def runtime(self) -> Path:
@@ -76,72 +86,40 @@ def load_platform(start: Path) -> Platform:
     """Read the platform that `start` lies in. Raises `NoPlatform` or `ConfigError`."""
     root = find_root(start)
     file = root / CONFIG_FILE
-    data = _read_toml(file)
+    data = read_toml(file)
+    contexts = read_contexts(file, data.pop("context", {}))
     known = {
         "platform": {"name", "prefix"},
         "broker": {"provider", "sync_port", "async_port", "sync_url", "async_url"},
     }
-    _refuse_unknown(file, data, known)
+    refuse_unknown(file, data, known)
     platform, broker = data.get("platform", {}), data.get("broker", {})
-    prefix = check_prefix(_text(file, platform, "prefix", DEFAULT_PREFIX))
-    provider = _text(file, broker, "provider", "auto")
+    prefix = check_prefix(text(file, platform, "prefix", DEFAULT_PREFIX))
+    provider = text(file, broker, "provider", "auto")
     if provider not in BROKERS:
         raise ConfigError(f"{file}: broker.provider is {provider!r}", f"one of {', '.join(BROKERS)}")
     return Platform(
         root=root,
-        name=_text(file, platform, "name", root.name),
+        name=text(file, platform, "name", root.name),
         prefix=prefix,
         broker=provider,
-        ports={mode: _port(file, broker, f"{mode}_port") for mode in Mode},
-        urls={mode: url for mode in Mode if (url := _text(file, broker, f"{mode}_url", ""))},
+        ports={mode: port(file, broker, f"{mode}_port") for mode in Mode},
+        urls={mode: url for mode in Mode if (url := text(file, broker, f"{mode}_url", ""))},
+        contexts=contexts,
     )
 
 
 def read_service(folder: Path, prefix: str = DEFAULT_PREFIX) -> Service | None:
     """The service in `folder`, or None when its pyproject.toml does not say that it is one."""
     file = folder / "pyproject.toml"
-    table = _read_toml(file).get("tool", {}).get("mpcli")
+    table = read_toml(file).get("tool", {}).get("mpcli")
     if not isinstance(table, dict) or "service" not in table:
         return None
-    name = check_service(_text(file, table, "service", ""), prefix)
-    apps = {mode: app for mode in Mode if (app := _text(file, table, str(mode), ""))}
+    name = check_service(text(file, table, "service", ""), prefix)
+    apps = {mode: app for mode in Mode if (app := text(file, table, str(mode), ""))}
     if not apps:
         raise ConfigError(
             f"{file}: tool.mpcli names no app",
             f'for example sync = "{name}.apps:sync_app", as `celery -A` takes it',
         )
     return Service(name, folder, apps)
-
-
-def _read_toml(file: Path) -> dict[str, dict[str, object]]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: {error}", "mend the file; nothing was changed") from error
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}") from error
-
-
-def _refuse_unknown(file: Path, data: dict[str, dict[str, object]], known: dict[str, set[str]]) -> None:
-    for section, table in data.items():
-        if section not in known or not isinstance(table, dict):
-            raise ConfigError(f"{file}: unknown section {section!r}", f"known: {', '.join(known)}")
-        for key in table:
-            if key not in known[section]:
-                raise ConfigError(f"{file}: unknown key {section}.{key}", f"known: {', '.join(sorted(known[section]))}")
-
-
-def _text(file: Path, table: dict[str, object], key: str, default: str) -> str:
-    value = table.get(key, default)
-    if not isinstance(value, str):
-        raise ConfigError(f"{file}: {key} must be text, not {value!r}")
-    return value
-
-
-def _port(file: Path, table: dict[str, object], key: str) -> int | None:
-    value = table.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 65536:
-        raise ConfigError(f"{file}: broker.{key} must be a port, 1 to 65535, not {value!r}")
-    return value

@@ -96,7 +96,7 @@ def _brokers(
     platform: Platform, provider: str, ports: dict[Mode, int | None]
 ) -> tuple[list[ProcessSpec], dict[Mode, str], list[Event]]:
     if provider == REMOTE:
-        return [], dict(platform.urls), []
+        return [], platform.remote_urls(), []
     from mpcli.brokers import choose
 
     chosen, moved = choose_ports(ports)
