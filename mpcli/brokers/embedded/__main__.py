@@ -46,10 +46,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 async def _serve(options: argparse.Namespace) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     server = await serve(
         options.host,
         options.port,
@@ -58,14 +54,21 @@ async def _serve(options: argparse.Namespace) -> int:
         password=options.password,
         limits=Limits(memory=options.memory * MIB),
     )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
     for vhost in options.vhost:
         server.broker.add_vhost(vhost)
     for note in server.broker.notes:
         sys.stderr.write(f"{note}\n")
     sys.stdout.write(f"ready on {options.host}:{server.port}\n")
     sys.stdout.flush()
-    await stop.wait()
+    failed = asyncio.ensure_future(server.broker.failed.wait())
+    await asyncio.wait((asyncio.ensure_future(stop.wait()), failed), return_when=asyncio.FIRST_COMPLETED)
     await server.close()
+    if server.broker.failure is not None:
+        raise server.broker.failure
     return 0
 
 

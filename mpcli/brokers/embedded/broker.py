@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpcli.brokers.embedded.exchange import Binding, Exchange
-from mpcli.brokers.embedded.journal import Journal, NullJournal, StoredQueue, open_journal
+from mpcli.brokers.embedded.journal import Journal, JournalFailed, NullJournal, StoredQueue
+from mpcli.brokers.embedded.journal_file import open_journal, start_anew
 from mpcli.brokers.embedded.limits import Limits
 from mpcli.brokers.embedded.queue import Queue
 from mpcli.brokers.embedded.vhost import VHost
+from mpcli.errors import ProtocolError
+from mpcli.wire.codec import Table
 
 if TYPE_CHECKING:
     from mpcli.brokers.embedded.channel import Channel
     from mpcli.brokers.embedded.connection import Connection
+    from mpcli.brokers.embedded.link import Link
 
 REPLY_TO = "amq.rabbitmq.reply-to"
 
@@ -38,16 +43,33 @@ class Broker:
         self.notes: list[str] = []
         self.journal: NullJournal = NullJournal()
         self.memory = 0
-        self._dirty: list[Connection] = []
+        self.failure: JournalFailed | None = None
+        self.failed = asyncio.Event()
+        # Set while there are no connections.
+        self.nobody = asyncio.Event()
+        self.nobody.set()
+        self._dirty: list[Link] = []
         self._unconfirmed: dict[Channel, None] = {}
         self._blocked: set[Connection] = set()
         if data is not None:
             self._recover(data)
         self.add_vhost("/")
 
+    def came(self, connection: Connection) -> None:
+        """A client connected."""
+        self.connections.add(connection)
+        self.nobody.clear()
+
+    def went(self, connection: Connection) -> None:
+        """Its socket is closed."""
+        self.connections.discard(connection)
+        self._blocked.discard(connection)
+        if not self.connections:
+            self.nobody.set()
+
     # -- one turn of the loop --------------------------------------------------------------------------------------
 
-    def wrote(self, connection: Connection) -> None:
+    def wrote(self, connection: Link) -> None:
         """The connection has output to be sent at the end of this turn."""
         self._dirty.append(connection)
 
@@ -79,7 +101,11 @@ class Broker:
 
     def commit(self) -> None:
         """Commit the journal and send the confirms that waited for it."""
-        self.journal.commit()
+        try:
+            self.journal.commit()
+        except JournalFailed as error:
+            self.fail(error)
+            return
         waiting, self._unconfirmed = self._unconfirmed, {}
         for channel in waiting:
             channel.confirm()
@@ -123,6 +149,17 @@ class Broker:
         self.journal.delete_vhost(name)
         self.flush()
 
+    def held(self, vhost: str) -> dict[str, int]:
+        """How many messages each queue holds, those that were delivered and not settled included."""
+        counts = {name: queue.backlog.count for name, queue in self.vhosts[vhost].queues.items()}
+        for connection in self.connections:
+            if connection.vhost is self.vhosts[vhost]:
+                for channel in connection.channels.values():
+                    for _, queue, _, _ in channel.unacked.values():
+                        if not queue.deleted:
+                            counts[queue.name] += 1
+        return counts
+
     def new_reply_key(self, channel: Channel) -> str:
         """A routing key that nobody can guess and that leads to this channel."""
         key = f"{REPLY_TO}.{secrets.token_urlsafe(24)}"
@@ -136,23 +173,35 @@ class Broker:
 
     def _recover(self, data: Path) -> None:
         journal, note = open_journal(data, self._commit_soon)
+        try:
+            self._load(journal)
+        except (sqlite3.Error, ProtocolError, LookupError) as error:
+            # The file can be opened but what it says cannot be understood.
+            journal.close()
+            self.vhosts.clear()
+            journal, note = start_anew(data, error, self._commit_soon)
+            self._load(journal)
         if note:
             self.notes.append(note)
+
+    def _load(self, journal: Journal) -> None:
+        self.journal = journal
+        self.memory = 0
         for name in journal.vhosts():
             self.vhosts[name] = VHost(self, name)
         for vhost, name, kind, auto_delete, internal, arguments in journal.exchanges():
-            self.add_vhost(vhost).exchanges[name] = Exchange(
+            self.vhosts[vhost].exchanges[name] = Exchange(
                 name, kind, auto_delete=auto_delete, internal=internal, arguments=arguments
             )
-        self.journal = journal
-        queues = {stored.id: self._recovered_queue(stored, journal) for stored in journal.queues()}
-        self._recover_bindings(journal)
+        queues = {stored.id: self._recovered_queue(stored) for stored in journal.queues()}
+        for vhost, source, kind, destination, key, arguments in journal.bindings():
+            self._recover_binding(self.vhosts[vhost], source, kind, destination, key, arguments)
         self.positions = itertools.count(journal.last_position + 1)
         for queue_id, entry in journal.messages():
             if queue_id in queues:
                 queues[queue_id].restore(entry)
 
-    def _recovered_queue(self, stored: StoredQueue, journal: Journal) -> Queue:
+    def _recovered_queue(self, stored: StoredQueue) -> Queue:
         vhost = self.vhosts[stored.vhost]
         queue = Queue(
             vhost,
@@ -167,13 +216,21 @@ class Broker:
         vhost.queues[stored.name] = queue
         return queue
 
-    def _recover_bindings(self, journal: Journal) -> None:
-        for vhost_name, source, kind, destination, key, arguments in list(journal.bindings()):
-            vhost = self.vhosts[vhost_name]
-            found = vhost.queues.get(destination) if kind == "queue" else vhost.exchanges.get(destination)
-            if source in vhost.exchanges and found is not None:
-                binding = Binding(found, key, arguments)
-                vhost.exchanges[source].bindings[binding.identity] = binding
+    def _recover_binding(
+        self, vhost: VHost, source: str, kind: str, destination: str, key: str, arguments: Table
+    ) -> None:
+        found = vhost.queues.get(destination) if kind == "queue" else vhost.exchanges.get(destination)
+        if source in vhost.exchanges and found is not None:
+            binding = Binding(found, key, arguments)
+            vhost.exchanges[source].bindings[binding.identity] = binding
+
+    def fail(self, error: JournalFailed) -> None:
+        """The journal cannot be written: cut off all clients, so that nobody takes silence for a confirm."""
+        self.failure = error
+        self.journal = NullJournal()
+        for connection in list(self.connections):
+            connection.abort()
+        self.failed.set()
 
     def close(self) -> None:
         """Commit and let go of the journal. The connections must be gone."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from struct import Struct
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from mpcli.brokers.embedded import frames, handshake, publishing
+from mpcli.brokers.embedded import handshake, publishing
 from mpcli.brokers.embedded.channel import Channel
+from mpcli.brokers.embedded.journal import JournalFailed
 from mpcli.brokers.embedded.limits import FRAME_FUDGE, FRAME_MIN
+from mpcli.brokers.embedded.link import Link
 from mpcli.brokers.embedded.methods import HANDLERS
 from mpcli.brokers.embedded.refusal import Refusal, as_binary
 from mpcli.errors import ProtocolError
@@ -42,20 +45,16 @@ if TYPE_CHECKING:
     from mpcli.brokers.embedded.vhost import VHost
 
 _FRAME_START = Struct(">BHI")
-# What may wait to be written before consumers on this connection are passed over.
-_WRITE_BUFFER = 1024 * 1024
-_FLUSH_AT = 256 * 1024
 
 
-class Connection(asyncio.Protocol):
-    """One socket. Everything it does happens in the loop's callbacks below."""
+class Connection(Link):
+    """One client. Everything it does happens in the loop's callbacks below."""
 
     def __init__(self, broker: Broker) -> None:
-        self.broker = broker
-        self.transport: asyncio.Transport | None = None
+        super().__init__(broker)
         self.vhost: VHost | None = None
         self.user = ""
-        # header, start, secure, tune, open (handshake), running, closing (we said close), closed
+        # header, start, tune, open (handshake), running, closing (we said close), closed
         self.state = "header"
         self.capabilities: Table = {}
         self.frame_max = broker.limits.frame_max
@@ -66,17 +65,7 @@ class Connection(asyncio.Protocol):
         self.assembling: dict[int, publishing.Assembly] = {}
         self.publishers: dict[Channel, None] = {}
         self.exclusive_queues: set[Queue] = set()
-        # The transport's buffer is full: nothing is delivered until it has drained.
-        self.paused = False
-        self.blocked = False
         self._pending = b""
-        self._out: list[bytes] = []
-        self._out_size = 0
-        self._deadline: asyncio.TimerHandle | None = None
-        self._beat: asyncio.TimerHandle | None = None
-        self._heard = False
-        self._spoke = False
-        self._silence = 0.0
 
     @property
     def open_vhost(self) -> VHost:
@@ -91,46 +80,54 @@ class Connection(asyncio.Protocol):
     # -- called by the loop ----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+        """A client connected."""
+        self.connected(transport)
         if len(self.broker.connections) >= self.broker.limits.connections:
-            self.transport.abort()
-        self.broker.connections.add(self)
-        self._deadline = self.broker.loop.call_later(self.broker.limits.handshake, self.abort)
+            self.abort()
+        self.broker.came(self)
 
     def data_received(self, data: bytes) -> None:
-        self._heard = True
+        """Carry out what the bytes say, then send what came of it."""
+        self.heard = True
         try:
             self._feed(data)
         except Refusal as refusal:
             self.refuse(refusal, refusal.method or 0)
+        except JournalFailed as error:
+            self.broker.fail(error)
+        except Exception:  # one client's connection ends over it, not the broker
+            logging.getLogger(__name__).exception("a method could not be carried out")
+            self.refuse(Refusal("INTERNAL_ERROR", "see the broker's log"), 0)
         for channel in self.publishers:
             channel.settle()
         self.publishers.clear()
         self.broker.flush()
 
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.broker.connections.discard(self)
-        for timer in (self._deadline, self._beat):
-            if timer is not None:
-                timer.cancel()
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The client is gone: what it held goes back."""
         self._release()
         self.state = "closed"
-        self.transport = None
+        self.disconnected()
         self.broker.flush()
+        self.broker.went(self)
 
     def pause_writing(self) -> None:
+        """The client reads too slowly: deliver no more."""
         self.paused = True
 
     def resume_writing(self) -> None:
+        """It has caught up."""
         self.paused = False
         for channel in list(self.channels.values()):
             for queue in {consumer.queue for consumer in channel.consumers.values()}:
                 queue.drain()
         self.broker.flush()
+
+    def running(self) -> None:
+        """The handshake is over."""
+        self.state = "running"
+        self.clear_deadline()
+        self.beat(self.heartbeat)
 
     # -- frames in -------------------------------------------------------------------------------------------------
 
@@ -168,7 +165,7 @@ class Connection(asyncio.Protocol):
         # 0-9, which clients of old say for 0-9-1, is served too.
         if data[:8] not in (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09"):
             self.send(PROTOCOL_HEADER)
-            self.hang_up()
+            self.hang_up(self.broker.limits.silence)
             if self.transport is not None and self.transport.can_write_eof():
                 self.transport.write_eof()
             return len(data)
@@ -293,68 +290,12 @@ class Connection(asyncio.Protocol):
             raise Refusal("FRAME_ERROR", f"cannot decode {as_binary(payload[4:])}", method.id) from error
         handler(channel, *values)
 
-    # -- frames out ------------------------------------------------------------------------------------------------
-
-    def send(self, data: bytes) -> None:
-        """Send at the end of the turn, or at once when much has gathered."""
-        if not self._out:
-            self.broker.wrote(self)
-        self._out.append(data)
-        self._out_size += len(data)
-        if self._out_size > _FLUSH_AT:
-            self.flush()
-
-    def flush(self) -> None:
-        """Give what has gathered to the socket."""
-        out, self._out, self._out_size = self._out, [], 0
-        if self.transport is not None and out:
-            self._spoke = True
-            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
-
-    # -- heartbeats and blocking -----------------------------------------------------------------------------------
-
-    def running(self, heartbeat: int) -> None:
-        """The handshake is over."""
-        self.state = "running"
-        if self._deadline is not None:
-            self._deadline.cancel()
-        if heartbeat:
-            self._beat = self.broker.loop.call_later(heartbeat / 2, self._heartbeat, heartbeat)
-
-    def _heartbeat(self, interval: int) -> None:
-        self._silence = 0.0 if self._heard or self.blocked else self._silence + interval / 2
-        if self._silence >= 2 * interval:
-            self.abort()
-            return
-        if not self._spoke and self.transport is not None:
-            self.transport.write(frames.HEARTBEAT)
-        self._heard = self._spoke = False
-        self._beat = self.broker.loop.call_later(interval / 2, self._heartbeat, interval)
-
-    def block(self) -> None:
-        """Too much memory is held in messages: read no more from this publisher for now."""
-        if self.blocked or self.transport is None:
-            return
-        self.blocked = True
-        self.broker.block(self)
-        self.transport.pause_reading()
-        if self.capable("connection.blocked"):
-            self.send(CONNECTION_BLOCKED.frame(0, "low on memory"))
-
-    def unblock(self) -> None:
-        """Read on."""
-        self.blocked = False
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.resume_reading()
-            if self.capable("connection.blocked") and self.state == "running":
-                self.send(CONNECTION_UNBLOCKED.frame(0))
-
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def refuse(self, refusal: Refusal, method: int) -> None:
         """Close the connection because of what it sent."""
-        if self.state in ("header", "start", "secure"):
-            self.hang_up()
+        if self.state in ("header", "start"):
+            self.hang_up(self.broker.limits.silence)
             return
         self._say_close(refusal.code, refusal.text, method)
 
@@ -376,15 +317,14 @@ class Connection(asyncio.Protocol):
         self._release()
         self.state = "closing"
         self.send(CONNECTION_CLOSE.frame(0, code, text, method >> 16, method & 0xFFFF))
-        self._stop_deadline()
-        self._deadline = self.broker.loop.call_later(self.broker.limits.closing, self.abort)
+        self.set_deadline(self.broker.limits.closing, self.abort)
 
     def _lost_sync(self, kind: int, payload: bytes, detail: str) -> None:
         # What follows in the stream is not frames: say why, and read no more.
         refusal = Refusal("FRAME_ERROR", f"type {kind}, {_snippet(payload)}: {detail}")
         self.refuse(refusal, 0)
         self.state = "closed"
-        self.hang_up()
+        self.hang_up(self.broker.limits.silence)
 
     def _release(self) -> None:
         for channel in list(self.channels.values()):
@@ -394,25 +334,36 @@ class Connection(asyncio.Protocol):
         for queue in list(self.exclusive_queues):
             queue.vhost.delete_queue(queue)
 
-    def hang_up(self) -> None:
+    # -- blocking --------------------------------------------------------------------------------------------------
+
+    def block(self) -> None:
+        """Too much memory is held in messages: read no more from this publisher for now."""
+        if self.blocked or self.transport is None:
+            return
+        self.blocked = True
+        self.broker.block(self)
+        self.transport.pause_reading()
+        if self.capable("connection.blocked"):
+            self.send(CONNECTION_BLOCKED.frame(0, "low on memory"))
+
+    def unblock(self) -> None:
+        """Read on."""
+        self.blocked = False
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+            if self.capable("connection.blocked") and self.state == "running":
+                self.send(CONNECTION_UNBLOCKED.frame(0))
+
+    def hang_up(self, patience: float | None = None) -> None:
         """Send what is left, then wait for the client to close: cutting it off would reset what it still reads."""
         self.state = "closed"
         self._pending = b""
         self.flush()
-        self._stop_deadline()
         if self.transport is not None and not self.transport.is_closing():
             if self.blocked:
                 self.unblock()
-            self._deadline = self.broker.loop.call_later(self.broker.limits.closing, self.abort)
-
-    def _stop_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-
-    def abort(self) -> None:
-        """Cut it off."""
-        if self.transport is not None:
-            self.transport.abort()
+            seconds = self.broker.limits.closing if patience is None else patience
+            self.set_deadline(seconds, self.abort)
 
 
 # A refusal that is nobody's method in particular says class 0, method 0.

@@ -159,12 +159,8 @@ class DevBroker:
         self._ask(lambda broker: broker.delete_vhost(name))
 
     def queues(self, vhost: str = "/") -> dict[str, int]:
-        """The queues of a virtual host and how many messages wait in each."""
-
-        def count(broker: Broker) -> dict[str, int]:
-            return {name: queue.backlog.count for name, queue in broker.vhosts[vhost].queues.items()}
-
-        return self._ask(count)
+        """How many messages each queue of a virtual host holds, those out for delivery included."""
+        return self._ask(lambda broker: broker.held(vhost))
 
     def close_connections(self, vhost: str | None = None) -> None:
         """Close the connections of one virtual host, or all, as an operator would (320)."""

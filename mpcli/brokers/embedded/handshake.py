@@ -112,7 +112,7 @@ def _refuse_login(connection: Connection, mechanism: str) -> None:
         connection.send(CONNECTION_CLOSE.frame(0, 403, text, 0, 0))
         connection.state = "closing"
     else:
-        connection.hang_up()
+        connection.hang_up(connection.broker.limits.silence)
 
 
 def _tune_ok(connection: Connection, channel_max: int, frame_max: int, heartbeat: int) -> None:
@@ -141,4 +141,4 @@ def _open(connection: Connection, name: str) -> None:
         raise Refusal("NOT_ALLOWED", f"vhost {name} not found")
     connection.vhost = vhost
     connection.send(CONNECTION_OPEN_OK.frame(0))
-    connection.running(connection.heartbeat)
+    connection.running()

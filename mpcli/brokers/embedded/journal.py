@@ -7,11 +7,8 @@ committed transaction survives the death of the process (`kill -9`), not a power
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpcli.brokers.embedded.message import Entry, Message, address_of
@@ -22,18 +19,6 @@ if TYPE_CHECKING:
     from mpcli.brokers.embedded.exchange import Binding, Exchange
     from mpcli.brokers.embedded.queue import Queue
 
-_FORMAT = 1
-_SCHEMA = """
-CREATE TABLE vhost (name TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE exchange (vhost TEXT, name TEXT, kind TEXT, auto_delete INTEGER, internal INTEGER, arguments BLOB,
-    PRIMARY KEY (vhost, name)) WITHOUT ROWID;
-CREATE TABLE queue (id INTEGER PRIMARY KEY, vhost TEXT, name TEXT, kind TEXT, auto_delete INTEGER, arguments BLOB);
-CREATE TABLE binding (vhost TEXT, source TEXT, kind TEXT, destination TEXT, key TEXT, arguments BLOB,
-    PRIMARY KEY (vhost, source, kind, destination, key, arguments)) WITHOUT ROWID;
-CREATE TABLE message (id INTEGER PRIMARY KEY, queue INTEGER, exchange TEXT, key TEXT, extra_keys TEXT,
-    persistent INTEGER, priority INTEGER, expires REAL, count INTEGER, header BLOB, body BLOB);
-CREATE INDEX message_queue ON message (queue);
-"""
 _INSERT = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 _KEY_SEPARATOR = "\n"
 
@@ -47,6 +32,10 @@ class StoredQueue:
         self.id, self.vhost, self.name, self.kind, auto_delete, arguments = row
         self.auto_delete = bool(auto_delete)
         self.arguments: Table = decode_table(arguments)[0]
+
+
+class JournalFailed(BrokerUnavailable):
+    """The journal cannot be written. A broker that cannot keep its promises stops."""
 
 
 class NullJournal:
@@ -87,7 +76,7 @@ class NullJournal:
     def delete_binding(self, vhost: str, source: str, binding: Binding) -> None:
         """They were unbound."""
 
-    def save_queue(self, vhost: str, queue: Queue) -> int:
+    def save_queue(self, vhost: str, queue: Queue) -> int:  # noqa: ARG002 - the names are the interface's
         """A durable queue was declared. Returns its number, 0 when it is not kept."""
         return 0
 
@@ -118,12 +107,14 @@ class Journal(NullJournal):
     # -- messages --------------------------------------------------------------------------------------------------
 
     def add(self, queue: int, entry: Entry) -> None:
+        """Write it with the next commit, unless it is gone by then."""
         entry.stored = True
         self._added[entry.position] = (queue, entry)
         if not self.pending:
             self._begin()
 
     def remove(self, entry: Entry) -> None:
+        """Delete it with the next commit."""
         self._touched.pop(entry.position, None)
         # Taken before it was ever written: nothing to write, and nothing to delete.
         if self._added.pop(entry.position, None) is None:
@@ -132,6 +123,7 @@ class Journal(NullJournal):
                 self._begin()
 
     def touch(self, entry: Entry) -> None:
+        """Write its delivery count with the next commit."""
         self._touched[entry.position] = entry
         if not self.pending:
             self._begin()
@@ -141,10 +133,16 @@ class Journal(NullJournal):
         self._on_pending()
 
     def commit(self) -> None:
+        """One transaction. Raises `JournalFailed`."""
         if not self.pending:
             return
         self.pending = False
-        db = self._db
+        try:
+            self._commit(self._db)
+        except sqlite3.Error as error:
+            raise JournalFailed(f"the journal cannot be written: {error}", "is the disk full?") from error
+
+    def _commit(self, db: sqlite3.Connection) -> None:
         if self._added:
             db.executemany(_INSERT, [_row(queue, entry) for queue, entry in self._added.values()])
             self._added.clear()
@@ -160,6 +158,7 @@ class Journal(NullJournal):
         db.commit()
 
     def close(self) -> None:
+        """Commit and let go of the file."""
         self.commit()
         self._db.commit()
         self._db.close()
@@ -168,14 +167,19 @@ class Journal(NullJournal):
 
     def _write(self, *statements: tuple[str, tuple[object, ...]]) -> None:
         self.pending = True
-        for sql, values in statements:
-            self._db.execute(sql, values)
+        try:
+            for sql, values in statements:
+                self._db.execute(sql, values)
+        except sqlite3.Error as error:
+            raise JournalFailed(f"the journal cannot be written: {error}", "is the disk full?") from error
         self.commit()
 
     def save_vhost(self, name: str) -> None:
+        """Write it."""
         self._write(("INSERT OR IGNORE INTO vhost VALUES (?)", (name,)))
 
     def delete_vhost(self, name: str) -> None:
+        """Delete it and all in it."""
         self._write(
             ("DELETE FROM message WHERE queue IN (SELECT id FROM queue WHERE vhost = ?)", (name,)),
             ("DELETE FROM queue WHERE vhost = ?", (name,)),
@@ -185,6 +189,7 @@ class Journal(NullJournal):
         )
 
     def save_exchange(self, vhost: str, exchange: Exchange) -> None:
+        """Write it."""
         values = (
             vhost,
             _text(exchange.name),
@@ -196,6 +201,7 @@ class Journal(NullJournal):
         self._write(("INSERT OR REPLACE INTO exchange VALUES (?,?,?,?,?,?)", values))
 
     def delete_exchange(self, vhost: str, name: str) -> None:
+        """Delete it and its bindings."""
         key = (vhost, _text(name))
         self._write(
             ("DELETE FROM exchange WHERE vhost = ? AND name = ?", key),
@@ -204,9 +210,11 @@ class Journal(NullJournal):
         )
 
     def save_binding(self, vhost: str, source: str, binding: Binding) -> None:
+        """Write it."""
         self._write(("INSERT OR IGNORE INTO binding VALUES (?,?,?,?,?,?)", _binding_row(vhost, source, binding)))
 
     def delete_binding(self, vhost: str, source: str, binding: Binding) -> None:
+        """Delete it."""
         sql = (
             "DELETE FROM binding WHERE vhost = ? AND source = ? AND kind = ? AND destination = ? AND key = ?"
             " AND arguments = ?"
@@ -214,6 +222,7 @@ class Journal(NullJournal):
         self._write((sql, _binding_row(vhost, source, binding)))
 
     def save_queue(self, vhost: str, queue: Queue) -> int:
+        """Write it. Returns its number."""
         self._last_queue += 1
         values = (
             self._last_queue,
@@ -227,6 +236,7 @@ class Journal(NullJournal):
         return int(self._last_queue)
 
     def delete_queue(self, vhost: str, queue: Queue) -> None:
+        """Delete it, its messages and bindings."""
         self._write(
             ("DELETE FROM message WHERE queue = ?", (queue.journal_id,)),
             ("DELETE FROM queue WHERE id = ?", (queue.journal_id,)),
@@ -306,64 +316,3 @@ def _text(name: str) -> str | bytes:
 
 def _name(stored: str | bytes) -> str:
     return stored.decode("utf-8", "surrogateescape") if isinstance(stored, bytes) else stored
-
-
-# -- the file ------------------------------------------------------------------------------------------------------
-
-
-def open_journal(folder: Path, on_pending: Callable[[], None]) -> tuple[Journal, str]:
-    """The journal in `folder`, and a message when a damaged one had to be set aside (else empty).
-
-    Raises `BrokerUnavailable` when the folder cannot be used or another broker uses it.
-    """
-    file = folder / "journal.sqlite3"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Journal(_open(file), on_pending), ""
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
-            raise BrokerUnavailable(f"{file} is in use by another broker", "stop it, or use another folder") from error
-        note = _set_aside(file, error)
-    except (sqlite3.DatabaseError, ValueError) as error:
-        note = _set_aside(file, error)
-    except OSError as error:
-        raise BrokerUnavailable(f"{folder}: {error.strerror}", "use a folder that can be written") from error
-    return Journal(_open(file), on_pending), note
-
-
-def _open(file: Path) -> sqlite3.Connection:
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    os.close(descriptor)
-    db = sqlite3.connect(file, isolation_level="DEFERRED", timeout=0.2, check_same_thread=False)
-    try:
-        _prepare(db)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _prepare(db: sqlite3.Connection) -> None:
-    # The lock is held as long as the broker lives: two of them on one file would hand out the same message twice.
-    db.execute("PRAGMA locking_mode = EXCLUSIVE")
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        db.executescript(_SCHEMA)
-        db.execute(f"PRAGMA user_version = {_FORMAT}")
-        db.commit()
-    elif version != _FORMAT:
-        raise ValueError(f"written by another version (format {version})")
-    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(verdict)
-
-
-def _set_aside(file: Path, error: Exception) -> str:
-    kept = file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
-    for suffix in ("", "-wal", "-shm"):
-        part = Path(f"{file}{suffix}")
-        if part.exists():
-            part.replace(f"{kept}{suffix}")
-    return f"{file} could not be read ({error}): set aside as {kept.name}, starting empty"

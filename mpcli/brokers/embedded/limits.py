@@ -11,7 +11,9 @@ MIB = 1024 * 1024
 class Limits:
     """Bytes, seconds and counts.
 
-    `memory` is the mark of bytes held in messages above which publishers are blocked until it sinks again.
+    `handshake` is the time until a connection is open, `closing` until the client has answered a close, `silence` until
+    the socket of a client that does not speak AMQP is cut off. `memory` is the mark of bytes held in messages above
+    which publishers are blocked until it sinks again.
     """
 
     frame_max: int = 131072
@@ -19,6 +21,7 @@ class Limits:
     heartbeat: int = 60
     handshake: float = 10.0
     closing: float = 10.0
+    silence: float = 1.0
     connections: int = 2000
     message: int = 128 * MIB
     memory: int = 512 * MIB

@@ -36,12 +36,10 @@ class Server:
         broker.flush()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                while broker.connections:
-                    await asyncio.sleep(0.01)
+                await broker.nobody.wait()
         for connection in list(broker.connections):
             connection.abort()
-        while broker.connections:
-            await asyncio.sleep(0)
+        await broker.nobody.wait()
         broker.close()
 
 
