@@ -95,7 +95,9 @@ def _temporary_platform() -> Iterator[Path]:
     finally:
         if (folder / "mp.toml").exists():
             # After a whole tour this finds nothing to stop; after Ctrl-C or a failure it does.
-            subprocess.run(_command(DOWN), cwd=folder, env=_environment(), capture_output=True, check=False, timeout=60)
+            subprocess.run(
+                _command(DOWN), cwd=folder, env=_environment(), capture_output=True, check=False, timeout=60
+            )
         shutil.rmtree(parent, ignore_errors=True)
 
 
@@ -129,7 +131,7 @@ def _environment() -> dict[str, str]:
 def _ended_by_signals() -> Iterator[None]:
     """A terminal that closes, or `kill`, ends the tour as Ctrl-C does: with everything stopped and removed."""
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
