@@ -12,9 +12,10 @@ from typing import Any
 from mpcli.bus import diagnosis, links
 from mpcli.bus.budget import origin
 from mpcli.bus.delay import Delay
-from mpcli.bus.link import Link, Outgoing
+from mpcli.bus.link import Link
 from mpcli.bus.messages import BUDGET_HEADER, JSON, SENT_HEADER, encode_body, read_reply, task_headers
 from mpcli.bus.naming import DEFAULT_PREFIX, Mode, TaskName, check_prefix
+from mpcli.bus.outlet import Outgoing
 from mpcli.bus.urls import broker_url
 from mpcli.errors import NoReply, UsageError
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from mpcli.bus.connecting import broker_error
-from mpcli.bus.link import Outgoing
 from mpcli.bus.naming import TaskName, binding_key
+from mpcli.bus.outlet import Outgoing
 from mpcli.errors import UnknownService, UsageError
 
 _FIRST_EXCHANGE = "celery_delayed_27"

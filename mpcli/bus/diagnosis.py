@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from amqp.exceptions import AMQPError
 
-from mpcli.bus.link import Link, Outgoing
+from mpcli.bus.link import Link
 from mpcli.bus.naming import TaskName
+from mpcli.bus.outlet import Outgoing
 from mpcli.bus.urls import address
 from mpcli.errors import BrokerUnreachable, MpError, NoReply
 

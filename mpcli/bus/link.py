@@ -22,57 +22,16 @@ from ssl import SSLSocket
 from struct import error as StructError
 from typing import Any
 
-from amqp import Message, spec
 from amqp.exceptions import AMQPError, ChannelError, NotFound
 
 from mpcli.bus.connecting import CONNECT_TIMEOUT, HEARTBEAT, broker_error, connect
 from mpcli.bus.messages import is_final
+from mpcli.bus.outlet import Outgoing, Outlet
 from mpcli.bus.urls import address
-from mpcli.errors import BrokerRefused, BrokerUnreachable, MpError, UnknownService
+from mpcli.errors import BrokerUnreachable, MpError, UnknownService
 
 _BROKEN = (AMQPError, OSError, StructError, ValueError, IndexError, AttributeError)
 _TICK = HEARTBEAT / 4
-
-
-class Outgoing:
-    """A message on its way. `future` holds the reply (content type, body), or None for a confirmed message that
-    expects no reply. `deadline` is on the monotonic clock; when it has passed the message is not sent any more."""
-
-    __slots__ = ("body", "confirmed", "deadline", "exchange", "expires", "future", "properties", "published", "reply")
-
-    def __init__(
-        self, exchange: str, body: str, properties: dict[str, Any], deadline: float, reply: bool, expires: bool
-    ) -> None:
-        self.exchange = exchange
-        self.body = body
-        self.properties = properties
-        self.deadline = deadline
-        self.reply = reply
-        self.expires = expires
-        self.published = self.confirmed = False
-        self.future: Future[Any] = Future()
-
-    @property
-    def name(self) -> str:
-        """The task's name."""
-        return str(self.properties["application_headers"]["task"])
-
-    @property
-    def task_id(self) -> str:
-        """The task's id, which is also the correlation id."""
-        return str(self.properties["correlation_id"])
-
-    def fail(self, error: BaseException) -> None:
-        """Unless it is over already."""
-        if not self.future.done():
-            with contextlib.suppress(Exception):  # cancelled in between, by the one who waited
-                self.future.set_exception(error)
-
-    def succeed(self, value: object) -> None:
-        """Unless it is over already."""
-        if not self.future.done():
-            with contextlib.suppress(Exception):
-                self.future.set_result(value)
 
 
 class _Command:
@@ -89,47 +48,6 @@ class _Command:
             self.future.set_exception(error)
 
 
-class _Outlet:
-    """A channel in confirm mode for one exchange, and what was published on it and is not confirmed yet."""
-
-    def __init__(self, connection: Any, exchange: str) -> None:
-        self.exchange = exchange
-        self.unconfirmed: dict[int, Outgoing] = {}
-        self._tag = 0
-        self.channel = connection.channel()
-        self.channel.confirm_select()
-        self.channel.events["basic_ack"].add(self._on_ack)
-        self.channel.events["basic_nack"].add(self._on_nack)
-
-    def publish(self, outgoing: Outgoing) -> None:
-        self._tag += 1
-        self.unconfirmed[self._tag] = outgoing
-        # Not basic_publish: that reads from the socket first, which is this thread's own business.
-        self.channel.send_method(
-            spec.Basic.Publish,
-            "Bssbb",
-            (0, outgoing.exchange, outgoing.properties.pop("routing_key"), True, False),
-            Message(outgoing.body, **outgoing.properties),
-        )
-        outgoing.published = True
-
-    def _take(self, tag: int, multiple: bool) -> list[Outgoing]:
-        tags = [known for known in self.unconfirmed if known <= tag] if multiple else [tag]
-        return [outgoing for known in tags if (outgoing := self.unconfirmed.pop(known, None)) is not None]
-
-    def _on_ack(self, tag: int, multiple: bool) -> None:
-        for outgoing in self._take(tag, multiple):
-            outgoing.confirmed = True
-            if not outgoing.reply:
-                outgoing.succeed(None)
-
-    def _on_nack(self, tag: int, multiple: bool) -> None:
-        for outgoing in self._take(tag, multiple):
-            outgoing.fail(
-                BrokerRefused(f"the broker did not take {outgoing.name}", "is its queue full, or its disk? see its log")
-            )
-
-
 class Link:
     """The connection of this process to the broker at `url`, opened when it is first used and again when it broke."""
 
@@ -141,7 +59,7 @@ class Link:
         self._reply_prefix = reply_prefix
         self._connection: Any = None
         self._reply_queue = ""
-        self._outlets: dict[str, _Outlet] = {}
+        self._outlets: dict[str, Outlet] = {}
         self._waiting: dict[str, Outgoing] = {}
         self._inbox: deque[Outgoing | _Command] = deque()
         self._lock = threading.Lock()  # of the inbox
@@ -338,8 +256,8 @@ class Link:
         channel.on_closed = self._on_cancel
         self._connection, self._reply_queue = connection, queue
 
-    def _open_outlet(self, exchange: str) -> _Outlet:
-        outlet = _Outlet(self._connection, exchange)
+    def _open_outlet(self, exchange: str) -> Outlet:
+        outlet = Outlet(self._connection, exchange)
         outlet.channel.events["basic_return"].add(self._on_return)
         outlet.channel.on_closed = lambda error: self._on_outlet_closed(outlet, error)
         self._outlets[exchange] = outlet
@@ -367,7 +285,7 @@ class Link:
                 )
             )
 
-    def _on_outlet_closed(self, outlet: _Outlet, error: Any) -> None:
+    def _on_outlet_closed(self, outlet: Outlet, error: Any) -> None:
         self._outlets.pop(outlet.exchange, None)
         for outgoing in outlet.unconfirmed.values():
             self._waiting.pop(outgoing.task_id, None)

@@ -161,6 +161,15 @@ def test_a_caller_that_gave_up_is_not_served_later(platform, until_true):
     assert platform.notes() == ["in time"]
 
 
+def test_a_nested_call_gives_up_with_its_caller(platform, until_true):
+    platform.declare("mpbeta")  # and no worker of it
+    platform.start("services:alpha_sync", processes=1)
+    with pytest.raises(NoReply):
+        platform.caller.with_options(timeout=1).call("mpalpha.sync.wait_for_nobody", "gave up after")
+    until_true(platform.notes, "the note", 10)
+    assert 0.2 < float(platform.notes()[0].rpartition(" ")[2]) < 3
+
+
 def test_a_busy_worker_hoards_no_call(platform, until_true):
     """One worker is busy for long; the other, free one gets the call at once."""
     platform.start("services:alpha_sync", "services:alpha_sync", processes=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -12,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from mpcli.bus import Caller
+from mpcli.bus.connecting import connect
 from mpcli.bus.naming import Mode
 from mpcli.errors import EncodingFailed, NoReply, RemoteError, UnknownService, UnknownTask, UsageError
 
@@ -129,13 +131,6 @@ def test_nested_calls_share_a_deadline_and_a_trace(served):
     assert [hop["parent"] for hop in hops] == [None, hops[0]["id"], hops[1]["id"]]
 
 
-def test_a_nested_call_gives_up_with_its_caller(served, until_true):
-    before = len(served.notes())
-    with pytest.raises(NoReply):
-        served.caller.with_options(timeout=1).call("mpalpha.sync.slow", 1.5, note="outer")
-    until_true(lambda: len(served.notes()) > before, "the note")
-
-
 def test_a_caller_in_a_prefork_child(served):
     """Each child of the pool makes a connection of its own the first time that it calls."""
     with ThreadPoolExecutor(4) as pool:
@@ -165,3 +160,25 @@ def test_a_late_reply_is_no_other_calls_reply(served):
     with pytest.raises(NoReply):
         served.caller.with_options(timeout=0.2).call("mpalpha.sync.slow", 0.6)
     assert served.caller.call("mpalpha.sync.add", 40, b=2) == 42
+
+
+def test_outcomes_are_events(served):
+    """What `mp tail` and `mp trace` listen to."""
+    connection = connect(served.urls[Mode.SYNC])
+    channel = connection.channel()
+    queue = channel.queue_declare("", exclusive=True).queue
+    channel.queue_bind(queue, "celeryev", "task.#")
+    events: list[dict] = []
+    channel.basic_consume(queue, no_ack=True, callback=lambda message: events.extend(_events(message.body)))
+    served.caller.call("mpalpha.sync.add", 1)
+    deadline = time.monotonic() + 10
+    while "task-succeeded" not in [event["type"] for event in events]:
+        assert time.monotonic() < deadline
+        connection.drain_events(timeout=10)
+    connection.close()
+    assert {event["type"] for event in events} >= {"task-received", "task-started", "task-succeeded"}
+
+
+def _events(body: str) -> list[dict]:
+    told = json.loads(body)
+    return told if isinstance(told, list) else [told]

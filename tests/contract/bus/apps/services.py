@@ -79,12 +79,12 @@ def _nest(task, other: str, depth: int) -> list:
 
 @alpha_sync.task
 def wait_for_nobody(note: str):
-    """A nested call to a service nobody serves, with a patience longer than the caller's."""
+    """A nested call to a service without workers, with a patience longer than the caller's."""
     started = time.monotonic()
     try:
-        caller.with_options(timeout=60).call("mpbeta.sync.nobody_serves_this_queue_now", note)
+        caller.with_options(timeout=60).call("mpbeta.sync.nest", 0)
     finally:
-        write_note(f"{time.monotonic() - started:.2f}")
+        write_note(f"{note} {time.monotonic() - started:.2f}")
 
 
 @alpha_sync.task
