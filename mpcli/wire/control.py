@@ -26,8 +26,9 @@ from mpcli.wire.methods import (
 from mpcli.wire.refusal import NOT_FOUND
 
 PIDBOX = "celery.pidbox"
-# Channels of their own, so that a refusal on one does no harm to the others, nor to the caller's.
-_LOOK, _ASK, _ANSWERS = 11, 12, 13
+# Channels of their own, so that a refusal does no harm to the caller's. Asking and hearing the answers share one: only
+# within a channel it is certain that the queue is there before the question goes out.
+_LOOK, _ASK = 11, 12
 _PASSIVE: tuple[object, ...] = (True, False, False, False, False, {})
 _PRIVATE: tuple[object, ...] = (False, False, True, True, False, {})
 _BROKER_WAIT = 5.0
@@ -57,12 +58,11 @@ class Survey:
 
 
 class Control:
-    """Remote control over an open connection. Leaves channels 11 to 13 and an exclusive queue to the connection."""
+    """Remote control over an open connection. Leaves channels 11 and 12 and an exclusive queue to the connection."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._queue = f"mp.answers.{new_id()}"
-        self._is_listening = self._can_ask = False
+        self._queue = ""
 
     def survey(self, queue: str, wait: float = 0.5) -> Survey:
         """Who serves `queue`, in one round trip to the broker and one to the workers.
@@ -107,9 +107,8 @@ class Control:
         return found
 
     def _request(self, ticket: str, method: str, arguments: dict[str, object], workers: list[str] | None) -> bytes:
-        """The frames of a request; the first one also opens the channels and the queue for the answers."""
-        frames = (b"" if self._is_listening else self._listen()) + (b"" if self._can_ask else CHANNEL_OPEN.frame(_ASK))
-        self._is_listening = self._can_ask = True
+        """The frames of a request; the first one also opens the channel and the queue for the answers."""
+        frames = b"" if self._queue else self._listen()
         request = {
             "method": method,
             "arguments": arguments,
@@ -133,10 +132,11 @@ class Control:
         return frames + publish + encode_content(_ASK, properties, body, self._connection.frame_max)
 
     def _listen(self) -> bytes:
+        self._queue = f"mp.answers.{new_id()}"
         return (
-            CHANNEL_OPEN.frame(_ANSWERS)
-            + QUEUE_DECLARE.frame(_ANSWERS, self._queue, *_PRIVATE)
-            + BASIC_CONSUME.frame(_ANSWERS, self._queue, "", False, True, True, False, {})
+            CHANNEL_OPEN.frame(_ASK)
+            + QUEUE_DECLARE.frame(_ASK, self._queue, *_PRIVATE)
+            + BASIC_CONSUME.frame(_ASK, self._queue, "", False, True, True, False, {})
         )
 
     def _replies(self, ticket: str, deadline: float) -> Iterator[tuple[str, object]]:
@@ -146,12 +146,14 @@ class Control:
                 incoming = self._connection.receive(deadline)
             except TimeoutError:
                 return
-            if incoming.method is CHANNEL_CLOSE and incoming.channel in (_ASK, _ANSWERS):
-                if incoming.channel == _ASK and incoming.values[0] == NOT_FOUND:
-                    self._can_ask = False
+            if incoming.channel != _ASK:
+                continue
+            if incoming.method is CHANNEL_CLOSE:
+                self._queue = ""
+                if incoming.values[0] == NOT_FOUND:
                     return  # no exchange: no worker with remote control was ever here
                 raise self._connection.refusal(incoming)
-            if incoming.method is BASIC_DELIVER and incoming.channel == _ANSWERS:
+            if incoming.method is BASIC_DELIVER:
                 yield from _answers(incoming, ticket)
 
 

@@ -1,0 +1,168 @@
+"""Calling one task, and when that fails saying the first thing that is wrong.
+
+Causes are looked at in this order: the name's grammar, the catalog, the broker, the service's exchange and queue, its
+workers, and what the task itself said. What is needed only to explain a failure is imported only then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mpcli.bus.naming import Mode, TaskName
+from mpcli.errors import BrokerUnreachable, MpError, UnknownService, UnknownTask, UsageError
+from mpcli.platform.endpoints import Endpoint, Surroundings, surroundings
+
+DEFAULT_TIMEOUT = 10.0
+# RabbitMQ takes an expiration of at most 2**32 - 1 ms (https://www.rabbitmq.com/docs/ttl).
+_MAX_TIMEOUT = 4_000_000.0
+
+Note = Callable[[str], None]
+
+
+class Outcome:
+    """What came of it: the `value` that a sync task returned, or the `id` under which an async one was sent."""
+
+    __slots__ = ("id", "mode", "value")
+
+    def __init__(self, mode: Mode, value: object = None, task_id: str = "") -> None:
+        self.mode = mode
+        self.value = value
+        self.id = task_id
+
+
+def call_task(
+    task: str,
+    args: list[object],
+    kwargs: dict[str, object],
+    *,
+    timeout: float = DEFAULT_TIMEOUT,
+    start: str = ".",
+    url: str = "",
+    note: Note | None = None,
+) -> Outcome:
+    """Call `task` and return its result, or send it when it is an async one.
+
+    `timeout` is in seconds. The broker is `url` or else found from the folder `start`. `note` is told what the caller
+    should know while there is still something to wait for. Raises `MpError` in all of its kinds.
+    """
+    if not 0 < timeout <= _MAX_TIMEOUT:
+        raise UsageError(f"a timeout of {timeout:g} s", f"more than 0 and at most {_MAX_TIMEOUT:.0f} seconds")
+    around = surroundings(start)
+    name = TaskName.parse(task, around.prefix)
+    attempt = _Attempt(around, name, note or _ignore)
+    try:
+        endpoint = Endpoint(url, "", "") if url else around.endpoint(name.mode)
+        try:
+            if name.mode is Mode.SYNC:
+                return Outcome(name.mode, value=attempt.call(endpoint, args, kwargs, timeout))
+            return Outcome(name.mode, task_id=attempt.send(endpoint, args, kwargs))
+        except BrokerUnreachable as error:
+            error.hint = endpoint.hint or error.hint
+            raise
+    except (BrokerUnreachable, UnknownService) as error:
+        attempt.refuse_typo()
+        attempt.suggest_service(error)
+        raise
+
+
+def _ignore(text: str) -> None:
+    """Nobody wants to know."""
+
+
+class _Attempt:
+    """One task, from one place."""
+
+    def __init__(self, around: Surroundings, name: TaskName, note: Note) -> None:
+        self.around = around
+        self.name = name
+        self.note = note
+
+    def call(self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object], timeout: float) -> object:
+        from mpcli.wire.call import call
+
+        def nobody() -> None:
+            self.refuse_typo()
+            self.note(f"nobody is listening on {self.name.queue}; waiting {timeout:g} s for a worker to come")
+
+        try:
+            return call(endpoint.url, self.name, args, kwargs, timeout=timeout, nobody=nobody)
+        except UnknownTask as error:
+            error.hint = self.hint(self.source_tasks() or self.live_tasks(endpoint)) or error.hint
+            raise
+
+    def send(self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object]) -> str:
+        from mpcli.wire.call import send
+        from mpcli.wire.control import Control
+        from mpcli.wire.handshake import connect
+
+        with connect(endpoint.url, name=f"mp call {self.name}") as connection:
+            survey = Control(connection).survey(self.name.queue)
+            if survey.complete and str(self.name) not in survey.tasks:
+                raise self.unknown(survey.tasks)
+            if str(self.name) not in survey.tasks:
+                self.refuse_typo()
+            sent = send(connection, self.name, args, kwargs)
+        if not survey.consumers:
+            self.note(f"nobody is listening on {self.name.queue} now: the message waits for a worker")
+        elif str(self.name) not in survey.tasks:
+            self.note(
+                f"not every worker of {self.name.queue} could be asked whether it knows this task; sent all the same"
+            )
+        return sent
+
+    # -- explaining a failure --------------------------------------------------------------------------------------
+
+    def refuse_typo(self) -> None:
+        """Raise `UnknownTask` when the service is in the source of this platform, and the task is not."""
+        known = self.source_tasks()
+        if known and str(self.name) not in known and any(_service(one) == self.name.service for one in known):
+            raise self.unknown(known)
+
+    def suggest_service(self, error: MpError) -> None:
+        """Add the service that was probably meant, when the source has none of this name."""
+        known = self.source_tasks()
+        if known and all(_service(one) != self.name.service for one in known):
+            hint = self.hint(known)
+            error.hint = f"{hint} {error.hint}" if hint else error.hint
+
+    def unknown(self, known: list[str]) -> UnknownTask:
+        return UnknownTask(
+            f"{self.name.service} has no task {self.name}",
+            self.hint(known) or f"`mp tasks {self.name.service}` lists those that it has",
+        )
+
+    def hint(self, known: list[str]) -> str:
+        from mpcli.catalog.nearest import nearest
+
+        own = [one for one in known if one.startswith(f"{self.name.queue}.")]
+        meant = nearest(str(self.name), own) or nearest(str(self.name), known)
+        return f"did you mean {meant}?" if meant else ""
+
+    def source_tasks(self) -> list[str]:
+        """The names of all tasks in the platform's source; none outside of a platform, or when it cannot be read."""
+        if not self.around.root:
+            return []
+        from pathlib import Path
+
+        from mpcli.catalog.source import scan_platform
+        from mpcli.platform.layout import load_platform
+
+        try:
+            return [task.name for task in scan_platform(load_platform(Path(self.around.root)))]
+        except (MpError, OSError):
+            return []  # this is only to explain another failure, which is the one to be told
+
+    def live_tasks(self, endpoint: Endpoint) -> list[str]:
+        """The names that the workers of the queue know; none when they cannot be asked."""
+        from mpcli.wire.control import Control
+        from mpcli.wire.handshake import connect
+
+        try:
+            with connect(endpoint.url, timeout=1.0) as connection:
+                return Control(connection).survey(self.name.queue).tasks
+        except MpError:
+            return []
+
+
+def _service(task: str) -> str:
+    return task.partition(".")[0]
