@@ -95,15 +95,22 @@ class Link:
             if self._closing or outgoing.exchange not in self._outlets or not self._writable():
                 return False
             outgoing.future.set_running_or_notify_cancel()
-            try:
-                self._publish(outgoing)
-            except Exception as error:  # noqa: BLE001 - as in the link's own thread, which notices the end of the socket
-                outgoing.fail(self._lost(error))
-                with contextlib.suppress(*_BROKEN):
-                    self._connection.sock.shutdown(socket.SHUT_RDWR)
+            self._publish_or_break(outgoing)
             return True
         finally:
             self._io.release()
+
+    def _publish_or_break(self, outgoing: Outgoing) -> None:
+        """In the caller's thread. A signal's exception (Ctrl-C, a soft time limit) may leave half a frame on the wire:
+        then the socket must end, which the link's own thread notices."""
+        try:
+            self._publish(outgoing)
+        except BaseException as error:
+            outgoing.fail(self._lost(error))
+            with contextlib.suppress(*_BROKEN):
+                self._connection.sock.shutdown(socket.SHUT_RDWR)
+            if not isinstance(error, _BROKEN):
+                raise
 
     def _writable(self) -> bool:
         """Whether a write would not block. Not when there is something to read: it may be the end. And not on TLS."""
