@@ -324,6 +324,10 @@ class Connection:
             pass  # gone already: that is what was wanted
         self.abort()
 
+    def take_over(self) -> tuple[socket.socket, FrameSplitter]:
+        """The socket, and the splitter with what was read ahead, for a loop of its own; nothing else works after it."""
+        return self._socket, self._splitter
+
     def abort(self) -> None:
         """Hang up without a word."""
         self._socket.close()
