@@ -52,10 +52,11 @@ def _qos(channel: Channel, size: int, count: int, for_channel: bool) -> None:
         raise Refusal("NOT_IMPLEMENTED", f"prefetch_size!=0 ({size})")
     if for_channel:
         channel.global_limit = count
-        channel.drain([])
     else:
-        channel.prefetch = count
+        # As in RabbitMQ, the count for each consumer ends the shared one.
+        channel.prefetch, channel.global_limit = count, 0
     channel.send(BASIC_QOS_OK)
+    channel.drain_all()
 
 
 # -- consuming -----------------------------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ class Broker:
         journal, note = open_journal(data, self._commit_soon)
         try:
             self._load(journal)
-        except (sqlite3.Error, ProtocolError, LookupError) as error:
+        except (sqlite3.Error, ProtocolError, LookupError, TypeError, ValueError) as error:
             # The file can be opened but what it says cannot be understood.
             journal.close()
             self.vhosts.clear()

@@ -211,12 +211,18 @@ class Channel:
     def drain(self, deliveries: list[Delivery]) -> None:
         """There is room again: deliver more from the queues that were held back."""
         if self.global_limit:
-            queues = {consumer.queue for consumer in self.consumers.values()}
+            self.drain_all()
+        elif len(deliveries) == 1:
+            if deliveries[0][1].backlog.count:
+                deliveries[0][1].drain()
         else:
-            queues = {queue for _, queue, _, _ in deliveries}
-        for queue in queues:
-            if queue.backlog.count:
+            for queue in {queue for _, queue, _, _ in deliveries}:
                 queue.drain()
+
+    def drain_all(self) -> None:
+        """Deliver from all queues that are consumed on this channel."""
+        for queue in {consumer.queue for consumer in self.consumers.values()}:
+            queue.drain()
 
     def acked(self, deliveries: list[Delivery]) -> None:
         """The client is done with them."""

@@ -63,12 +63,19 @@ class DevBroker:
         if self._data is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="mp-broker-")
             self._data = Path(self._temporary.name)
-        self._start()
+        try:
+            self._start()
+        except BaseException:
+            self._clean_up()
+            raise
         return self
 
     def stop(self) -> None:
         """Close all connections and let go of everything."""
         self._stop()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = self._data = None

@@ -1,0 +1,44 @@
+"""What is there after the broker was stopped and started again."""
+
+from __future__ import annotations
+
+import pytest
+
+from mpcli.wire import methods as m
+
+
+@pytest.fixture
+def broker(own_broker):
+    """These tests restart their broker."""
+    return own_broker
+
+
+def test_what_is_durable_survives_a_restart(broker, connect) -> None:
+    client = connect()
+    client.exchange("kept", "topic", durable=True)
+    client.exchange("gone", "topic")
+    client.queue("classic", durable=True, max_length=10)
+    client.queue("quorum", durable=True, queue_type="quorum")
+    client.queue("transient")
+    client.call(1, m.CONFIRM_SELECT, False)
+    for queue in ("classic", "quorum"):
+        client.bind(queue, "kept", "a.#")
+    for number, mode in ((1, 2), (2, 1), (3, 2)):
+        client.publish("kept", "a.b", b"%d" % number, delivery_mode=mode, headers={"n": number})
+    confirmed = 0
+    while confirmed < 3:
+        confirmed = client.expect("basic.ack").values[0]
+    assert client.get("classic", no_ack=False).body == b"1"
+
+    broker.restart()
+    client = connect()
+    assert set(broker.queues()) == {"classic", "quorum"}
+    first = client.get("classic")
+    assert (first.body, first.values[1], first.headers) == (b"1", True, {"n": 1})
+    assert client.bodies("classic") == [b"3"], "a transient message does not survive in a classic queue"
+    assert client.bodies("quorum") == [b"1", b"2", b"3"]
+    client.publish("kept", "a.c", b"new")
+    client.settled()
+    assert client.bodies("classic") == [b"new"], "the binding is there again"
+    with pytest.raises(Exception, match="404"):
+        client.exchange("gone", passive=True)

@@ -1,0 +1,248 @@
+"""Queues: declaring, arguments, exclusive ones, deleting."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from mpcli.wire import methods as m
+from mpcli.wire.codec import Typed
+
+
+def refused(client, name: str, **options):
+    with pytest.raises(Exception, match=r"\d") as caught:
+        client.queue(name, **options)
+    return caught.value
+
+
+def test_the_server_names_a_queue_that_has_no_name(client) -> None:
+    name, messages, consumers = client.queue(exclusive=True)
+    assert name.startswith("amq.gen-")
+    assert (messages, consumers) == (0, 0)
+    client.publish("", name)
+    client.settled()
+    assert client.get("").body == b"body", "the empty name stands for the queue last declared"
+
+
+def test_without_a_queue_declared_the_empty_name_is_404(client) -> None:
+    client.send(1, m.BASIC_GET, "", True)
+    refusal = client.refused()
+    assert (refusal.code, refusal.text) == (404, "NOT_FOUND - no previously declared queue")
+
+
+def test_a_declaration_tells_messages_and_consumers(client) -> None:
+    client.queue("q", exclusive=True)
+    client.publish("", "q")
+    client.settled()
+    assert client.queue("q", passive=True) == ["q", 1, 0]
+    client.consume("q")
+    client.expect("basic.deliver")
+    assert client.queue("q", passive=True) == ["q", 0, 1], "what is unacknowledged does not wait"
+
+
+def test_a_missing_queue_is_404(broker, client) -> None:
+    refusal = refused(client, "nowhere", passive=True)
+    assert (refusal.scope, refusal.code, refusal.method) == ("channel", 404, (50, 10))
+    assert refusal.text == f"NOT_FOUND - no queue 'nowhere' in vhost '{broker.vhost}'"
+
+
+def test_reserved_names_are_403(client) -> None:
+    assert refused(client, "amq.mine").text == (
+        "ACCESS_REFUSED - queue name 'amq.mine' contains reserved prefix 'amq.*'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"expires": 0}, "invalid arg 'x-expires' for {}: {{value_zero,0}}"),
+        ({"expires": "1"}, "invalid arg 'x-expires' for {}: \"expected integer, got longstr\""),
+        ({"message_ttl": -1}, "invalid arg 'x-message-ttl' for {}: {{value_negative,-1}}"),
+        ({"message_ttl": 2**40}, "invalid arg 'x-message-ttl' for {}: {{value_too_large,1099511627776}}"),
+        ({"max_length": -1}, "invalid arg 'x-max-length' for {}: {{value_negative,-1}}"),
+        ({"max_length": 1.5}, "invalid arg 'x-max-length' for {}: \"expected integer, got double\""),
+        ({"max_priority": 256}, "invalid arg 'x-max-priority' for {}: {{max_value_exceeded,256}}"),
+        ({"overflow": "foo"}, "invalid arg 'x-overflow' for {}: invalid_overflow"),
+        ({"queue_mode": "foo"}, "invalid arg 'x-queue-mode' for {}: \"unsupported queue mode 'foo'\""),
+        ({"queue_type": "foo"}, "invalid arg 'x-queue-type' for {}: \"unsupported queue type 'foo'\""),
+        ({"dead_letter_exchange": 5}, "invalid type 'signedint' for arg 'x-dead-letter-exchange' in {}"),
+        (
+            {"dead_letter_routing_key": "k"},
+            "invalid arg 'x-dead-letter-routing-key' for {}: routing_key_but_no_dlx_defined",
+        ),
+        (
+            {"single_active_consumer": 1},
+            "invalid arg 'x-single-active-consumer' for {}: {{unacceptable_type,signedint}}",
+        ),
+        ({"delivery_limit": 5}, "invalid arg 'x-delivery-limit' for {} of queue type rabbit_classic_queue"),
+        ({"queue_type": "quorum"}, "invalid property 'non-durable' for {}"),
+        ({"queue_type": "quorum", "durable": True, "exclusive": True}, "invalid property 'exclusive-owner' for {}"),
+        ({"queue_type": "quorum", "durable": True, "auto_delete": True}, "invalid property 'auto-delete' for {}"),
+        (
+            {"queue_type": "quorum", "durable": True, "max_priority": 5},
+            "invalid arg 'x-max-priority' for {} of queue type rabbit_quorum_queue",
+        ),
+    ],
+)
+def test_arguments_that_are_refused(broker, client, options: dict, wrong: str) -> None:
+    refusal = refused(client, "q", **options)
+    assert (refusal.scope, refusal.code) == ("channel", 406)
+    assert refusal.text == "PRECONDITION_FAILED - " + wrong.format(f"queue 'q' in vhost '{broker.vhost}'")
+
+
+def test_unknown_arguments_are_accepted(client) -> None:
+    client.queue("q", exclusive=True, anything=[1, {"a": None}])
+    client.queue("q", exclusive=True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        ({"message_ttl": 101, "max_length": 5}, "'x-message-ttl' for {}: received '101' but current is '100'"),
+        (
+            {"message_ttl": 100},
+            "'x-max-length' for {}: received none but current is the value '5' of type 'signedint'",
+        ),
+        (
+            {"message_ttl": 100, "max_length": 5, "dead_letter_exchange": "x"},
+            "'x-dead-letter-exchange' for {}: received the value 'x' of type 'longstr' but current is none",
+        ),
+        (
+            {"message_ttl": 100, "max_length": 5, "auto_delete": True},
+            "'auto_delete' for {}: received 'true' but current is 'false'",
+        ),
+    ],
+)
+def test_another_declaration_is_406(broker, client, changed: dict, wrong: str) -> None:
+    client.queue("q", durable=True, message_ttl=100, max_length=5)
+    refusal = refused(client, "q", durable=True, **changed)
+    assert refusal.code == 406
+    assert refusal.text == "PRECONDITION_FAILED - inequivalent arg " + wrong.format(
+        f"queue 'q' in vhost '{broker.vhost}'"
+    )
+
+
+def test_the_same_declaration_in_other_widths_is_accepted(client) -> None:
+    client.queue("q", durable=True, message_ttl=100, max_length=5)
+    client.queue("q", durable=True, message_ttl=Typed("l", 100), max_length=Typed("b", 5), queue_type="classic")
+
+
+def test_another_durability_is_406(broker, client) -> None:
+    client.queue("q", durable=True)
+    assert refused(client, "q").text == (
+        f"PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '{broker.vhost}': "
+        "received 'false' but current is 'true'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "values"),
+    [
+        (m.QUEUE_DECLARE, ("q", True, False, False, False, False, {})),
+        (m.QUEUE_DECLARE, ("q", False, False, True, False, False, {})),
+        (m.QUEUE_BIND, ("q", "amq.direct", "k", False, {})),
+        (m.QUEUE_PURGE, ("q", False)),
+        (m.QUEUE_DELETE, ("q", False, False, False)),
+        (m.BASIC_GET, ("q", True)),
+        (m.BASIC_CONSUME, ("q", "", False, False, False, False, {})),
+    ],
+)
+def test_the_exclusive_queue_of_another_connection_is_405(broker, connect, method, values: tuple) -> None:
+    owner, stranger = connect(), connect()
+    owner.queue("q", exclusive=True)
+    stranger.send(1, method, *values)
+    refusal = stranger.refused()
+    assert (refusal.scope, refusal.code) == ("channel", 405)
+    assert refusal.text.startswith(
+        f"RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q' in vhost '{broker.vhost}'."
+    )
+
+
+def test_exclusive_queues_go_with_their_connection(connect) -> None:
+    owner, other = connect(), connect()
+    owner.queue("q", exclusive=True)
+    owner.call(0, m.CONNECTION_CLOSE, 200, "", 0, 0)
+    assert refused(other, "q", passive=True).code == 404
+
+
+def test_an_auto_delete_queue_goes_with_its_last_consumer(broker, client) -> None:
+    client.queue("q", auto_delete=True)
+    tags = [client.consume("q"), client.consume("q")]
+    client.call(1, m.BASIC_CANCEL, tags[0], False)
+    assert "q" in broker.queues()
+    client.call(1, m.BASIC_CANCEL, tags[1], False)
+    deadline = time.monotonic() + 5
+    while "q" in broker.queues():
+        assert time.monotonic() < deadline
+
+
+def test_deleting_tells_how_many_messages_waited(client) -> None:
+    client.queue("q", exclusive=True)
+    client.publish("", "q")
+    client.publish("", "q")
+    client.settled()
+    assert client.call(1, m.QUEUE_DELETE, "q", False, False, False) == [2]
+    assert client.call(1, m.QUEUE_DELETE, "q", False, False, False) == [0], "what is not there is deleted too"
+
+
+def test_purging_takes_what_waits_only(client) -> None:
+    client.queue("q", exclusive=True)
+    for _ in range(3):
+        client.publish("", "q")
+    client.settled()
+    held = client.get("q", no_ack=False)
+    assert client.call(1, m.QUEUE_PURGE, "q", False) == [2]
+    client.send(1, m.BASIC_REJECT, held.values[0], True)
+    client.settled()
+    assert len(client.bodies("q")) == 1
+
+
+@pytest.mark.parametrize(("if_unused", "wrong"), [(True, "in use"), (False, "not empty")])
+def test_deleting_under_a_condition(broker, client, if_unused: bool, wrong: str) -> None:
+    client.queue("q", exclusive=True)
+    client.publish("", "q")
+    if if_unused:
+        client.consume("q")
+    client.settled()
+    with pytest.raises(Exception, match="406") as caught:
+        client.call(1, m.QUEUE_DELETE, "q", if_unused, not if_unused, False)
+    assert caught.value.text == f"PRECONDITION_FAILED - queue 'q' in vhost '{broker.vhost}' {wrong}"
+
+
+def test_an_unused_queue_expires(broker, client) -> None:
+    client.queue("q", expires=150)
+    client.queue("used", expires=150)
+    client.consume("used")
+    deadline = time.monotonic() + 5
+    while "q" in broker.queues():
+        assert time.monotonic() < deadline
+    assert "used" in broker.queues()
+
+
+def test_a_full_queue_drops_its_oldest(client) -> None:
+    client.queue("count", exclusive=True, max_length=2)
+    client.queue("bytes", exclusive=True, max_length_bytes=5)
+    for body in (b"11", b"22", b"33"):
+        client.publish("", "count", body)
+        client.publish("", "bytes", body)
+    client.settled()
+    assert (client.bodies("count"), client.bodies("bytes")) == ([b"22", b"33"], [b"22", b"33"])
+
+
+def test_a_full_queue_refuses_when_told_to(client) -> None:
+    client.queue("q", exclusive=True, max_length=1, overflow="reject-publish")
+    client.call(1, m.CONFIRM_SELECT, False)
+    client.publish("", "q", b"1")
+    assert client.expect("basic.ack").values[0] == 1
+    client.publish("", "q", b"2")
+    assert client.expect("basic.nack").values[0] == 2
+    assert client.bodies("q") == [b"1"]
+
+
+def test_the_highest_priority_goes_first(client) -> None:
+    client.queue("q", exclusive=True, max_priority=3)
+    for body, priority in ((b"none", None), (b"1", 1), (b"9", 9), (b"3", 3), (b"0", 0)):
+        client.publish("", "q", body, priority=priority)
+    client.settled()
+    assert client.bodies("q") == [b"9", b"3", b"1", b"none", b"0"]

@@ -1,0 +1,186 @@
+"""What a client was told to be safe is safe: `kill -9` in the middle of a stream, and a damaged file."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from amqp import Connection, Message
+
+from mpcli.brokers.embedded import DevBroker
+from mpcli.errors import BrokerUnavailable
+from mpcli.wire import methods as m
+from mpcli.wire.codec import PROTOCOL_HEADER, FrameSplitter, encode_content, encode_properties
+
+MESSAGES = 10_000
+
+
+@contextmanager
+def running(data: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A broker in a process of its own, and its port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mpcli.brokers.embedded", "--port", "0", "--data", str(data), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("ready on 127.0.0.1:"), process.stderr.read()
+        yield process, int(line.rsplit(":", 1)[1])
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+
+
+def connected(port: int, **options: object) -> Connection:
+    connection = Connection(f"127.0.0.1:{port}", **options)
+    connection.connect()
+    return connection
+
+
+def publish_until_killed(process: subprocess.Popen[str], port: int, kill_at: int) -> int:
+    """Publish as fast as it goes, kill the broker at that confirm. Returns the highest one that came."""
+    stream = socket.create_connection(("127.0.0.1", port), timeout=20)
+    properties = encode_properties({"delivery_mode": 2})
+    stream.sendall(
+        PROTOCOL_HEADER
+        + m.CONNECTION_START_OK.frame(0, {}, "PLAIN", b"\0guest\0guest", "en_US")
+        + m.CONNECTION_TUNE_OK.frame(0, 10, 131072, 0)
+        + m.CONNECTION_OPEN.frame(0, "/")
+        + m.CHANNEL_OPEN.frame(1)
+        + m.QUEUE_DECLARE.frame(1, "q", False, True, False, False, False, {})
+        + m.CONFIRM_SELECT.frame(1, False)
+    )
+    splitter, confirmed, sent = FrameSplitter(), 0, 0
+    try:
+        while confirmed < MESSAGES:
+            batch = range(sent, min(sent + 50, MESSAGES))
+            stream.sendall(
+                b"".join(
+                    m.BASIC_PUBLISH.frame(1, "", "q", False, False)
+                    + encode_content(1, properties, b"%06d" % number + bytes(200), 131072)
+                    for number in batch
+                )
+            )
+            sent += len(batch)
+            for kind, _, payload in splitter.feed(stream.recv(65536)):
+                if kind == 1 and payload.startswith(m.BASIC_ACK.prefix):
+                    confirmed = max(confirmed, m.BASIC_ACK.decode(payload)[0])
+            if confirmed >= kill_at:
+                process.send_signal(signal.SIGKILL)
+                kill_at = MESSAGES + 1
+            if sent == MESSAGES:
+                time.sleep(0)
+    except OSError:
+        pass
+    finally:
+        stream.close()
+    return confirmed
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_nothing_confirmed_is_lost(tmp_path: Path, attempt: int) -> None:
+    kill_at = random.randrange(1, MESSAGES)
+    with running(tmp_path) as (process, port):
+        confirmed = publish_until_killed(process, port, kill_at)
+        process.wait(10)
+    assert confirmed >= kill_at, "the stream ended before the broker was killed"
+    with running(tmp_path) as (_, port), closing(connected(port)) as connection:
+        channel = connection.channel()
+        kept = set()
+        while (message := channel.basic_get("q", no_ack=True)) is not None:
+            kept.add(int(message.body[:6]))
+    assert set(range(confirmed)) <= kept, f"killed at {kill_at}, confirmed {confirmed}"
+
+
+def test_what_was_acknowledged_does_not_come_back(tmp_path: Path) -> None:
+    with running(tmp_path) as (process, port):
+        connection = connected(port)
+        channel = connection.channel()
+        channel.confirm_select()
+        channel.queue_declare("q", durable=True, auto_delete=False)
+        for number in range(3):
+            channel.basic_publish_confirm(Message(str(number), delivery_mode=2), "", "q")
+        channel.basic_ack(channel.basic_get("q").delivery_tag)
+        held = channel.basic_get("q")
+        # A later answer proves that the acknowledgement was carried out; its transaction is of the same turn.
+        channel.basic_publish_confirm(Message("3", delivery_mode=2), "", "q")
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        connection.collect()
+        assert held.body == "1"
+    with running(tmp_path) as (_, port), closing(connected(port)) as connection:
+        channel = connection.channel()
+        found = []
+        while (message := channel.basic_get("q", no_ack=True)) is not None:
+            found.append((message.body, message.delivery_info["redelivered"]))
+    assert found == [("1", True), ("2", False), ("3", False)]
+
+
+def test_it_stops_cleanly_when_asked(tmp_path: Path) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with running(tmp_path) as (process, port):
+            connection = connected(port)
+            process.send_signal(number)
+            with pytest.raises(Exception, match="CONNECTION_FORCED"):
+                connection.drain_events(timeout=5)
+            assert process.wait(10) == 0
+            connection.collect()
+
+
+@pytest.mark.parametrize("damage", ["text", "zeros", "cut", "another version", "table"])
+def test_a_damaged_file_is_set_aside(tmp_path: Path, damage: str) -> None:
+    with DevBroker(data=tmp_path) as broker, closing(connected(broker.port)) as connection:
+        connection.channel().queue_declare("q", durable=True, auto_delete=False)
+    file = tmp_path / "journal.sqlite3"
+    spoil(file, damage)
+    with running(tmp_path) as (process, port):
+        with closing(connected(port)) as connection:
+            connection.channel().queue_declare("new", durable=True, auto_delete=False)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=10)
+    kept = [path.name for path in tmp_path.iterdir() if "damaged" in path.name]
+    assert kept
+    assert "set aside as " + min(kept, key=len) in told
+    with DevBroker(data=tmp_path) as broker:
+        assert broker.queues() == {"new": 0}
+
+
+def spoil(file: Path, damage: str) -> None:
+    if damage == "text":
+        file.write_text("this is no database, and longer than the header of one " * 100)
+    elif damage == "zeros":
+        data = bytearray(file.read_bytes())
+        data[100:4096] = bytes(3996)
+        file.write_bytes(data)
+    elif damage == "cut":
+        file.write_bytes(file.read_bytes()[:5000])
+    else:
+        with closing(sqlite3.connect(file)) as db:
+            db.execute(
+                "PRAGMA user_version = 99" if damage == "another version" else "UPDATE queue SET arguments = 'x'"
+            )
+            db.commit()
+
+
+def test_two_brokers_do_not_share_a_folder(tmp_path: Path) -> None:
+    with DevBroker(data=tmp_path), pytest.raises(BrokerUnavailable, match="in use by another broker"):
+        DevBroker(data=tmp_path).start()
+
+
+def test_its_files_are_its_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with DevBroker(data=folder):
+        assert os.stat(folder).st_mode & 0o077 == 0
+        assert os.stat(folder / "journal.sqlite3").st_mode & 0o177 == 0

@@ -1,0 +1,125 @@
+"""What a client cannot do to the others: limits, memory, garbage."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from amqp import Connection, Message
+
+from mpcli.brokers.embedded import DevBroker
+from mpcli.brokers.embedded.limits import Limits
+from mpcli.errors import BrokerUnavailable
+from mpcli.wire.codec import PROTOCOL_HEADER
+
+
+@pytest.fixture
+def broker() -> Iterator[DevBroker]:
+    with DevBroker(limits=Limits(memory=300_000, connections=600, handshake=1.0)) as broker:
+        yield broker
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., Connection]]:
+    """Open connections; they are closed at the end."""
+    opened: list[Connection] = []
+
+    def open_one(broker: DevBroker, **options: object) -> Connection:
+        connection = Connection(f"127.0.0.1:{broker.port}", **options)
+        opened.append(connection)
+        connection.connect()
+        return connection
+
+    yield open_one
+    for connection in opened:
+        connection.collect()
+
+
+def drain(connection: Connection, until, seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < deadline
+        try:
+            connection.drain_events(timeout=0.1)
+        except TimeoutError:
+            continue
+
+
+def test_publishers_wait_while_the_broker_is_full_and_nothing_is_lost(broker: DevBroker, connect) -> None:
+    told: list[str] = []
+    publisher = connect(broker, on_blocked=told.append, on_unblocked=lambda: told.append("unblocked"))
+    consumer = connect(broker)
+    channel = publisher.channel()
+    channel.queue_declare("q", auto_delete=False)
+    for _ in range(60):
+        channel.basic_publish(Message(bytes(10_000)), "", "q")
+    drain(publisher, lambda: told)
+    assert len(told) == 1
+    assert 30 <= broker.queues()["q"] < 60, "the rest waits in the socket"
+    taken: list[object] = []
+    consumer.channel().basic_consume("q", no_ack=True, callback=taken.append)
+    drain(consumer, lambda: len(taken) == 60)
+    drain(publisher, lambda: told[-1] == "unblocked")
+
+
+def test_a_consumer_that_does_not_read_does_not_fill_the_memory(broker: DevBroker, connect) -> None:
+    slow = connect(broker)
+    slow.channel().queue_declare("q", auto_delete=False)
+    slow.channels[1].basic_consume("q", no_ack=True)
+    publisher = connect(broker)
+    channel = publisher.channel()
+    channel.confirm_select()
+    for _ in range(100):
+        channel.basic_publish_confirm(Message(bytes(100_000)), "", "q")
+        if broker.queues()["q"]:
+            break
+    assert broker.queues()["q"], "what the socket does not take stays in the queue"
+
+
+def test_five_hundred_connections_and_garbage_disturb_nobody(broker: DevBroker, connect) -> None:
+    connection = connect(broker)
+    channel = connection.channel()
+    channel.queue_declare("q", exclusive=True)
+    noise = random.Random(7)
+    with ExitStack() as stack:
+        for number in range(500):
+            stream = stack.enter_context(socket.create_connection(("127.0.0.1", broker.port), timeout=5))
+            stream.sendall((b"", PROTOCOL_HEADER, PROTOCOL_HEADER[:3])[number % 3] + noise.randbytes(number % 50))
+        started = time.monotonic()
+        for _ in range(20):
+            channel.basic_publish(Message("x"), "", "q")
+            assert channel.basic_get("q", no_ack=True).body == "x"
+        assert time.monotonic() - started < 5
+
+
+def test_who_does_not_finish_the_handshake_is_cut_off(broker: DevBroker) -> None:
+    with socket.create_connection(("127.0.0.1", broker.port), timeout=10) as stream:
+        stream.sendall(PROTOCOL_HEADER)
+        while stream.recv(65536):
+            pass
+
+
+def test_more_connections_than_allowed_are_cut_off(connect) -> None:
+    with DevBroker(limits=Limits(connections=2)) as broker:
+        for _ in range(2):
+            connect(broker)
+        with pytest.raises(OSError, match=r".*"):
+            connect(broker, connect_timeout=5)
+
+
+def test_other_machines_need_a_password() -> None:
+    import asyncio
+
+    from mpcli.brokers.embedded.server import serve
+
+    with pytest.raises(BrokerUnavailable, match="the password is the default one"):
+        asyncio.run(serve("0.0.0.0"))
+
+
+def test_a_taken_port_is_told(broker: DevBroker) -> None:
+    with pytest.raises(BrokerUnavailable, match=f"cannot listen on 127.0.0.1:{broker.port}"):
+        DevBroker(port=broker.port).start()
