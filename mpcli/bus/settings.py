@@ -70,8 +70,9 @@ def _worker() -> dict[str, Any]:
         # With late acks a worker takes no more than it can run: nothing waits behind a long task.
         "task_acks_late": True,
         "worker_prefetch_multiplier": 1,
-        # What runs when the connection breaks will be delivered again; two runs at a time help nobody.
-        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        # What runs when the connection breaks is delivered again, and to cancel it would spare a second run at the same
+        # time. But in Celery 5.7 a pool that cancelled a task so does not end when its worker is told to.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
         # `mp tail` and `mp trace` see outcomes.
         "worker_send_task_events": True,
         "enable_utc": True,
