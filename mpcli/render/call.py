@@ -1,0 +1,38 @@
+"""The result of a call: JSON, indented and coloured for a person, one line for a program."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from mpcli.bus.naming import Mode
+from mpcli.verbs.call import Outcome
+
+
+def show_outcome(outcome: Outcome, as_json: bool) -> None:
+    """Print a sync task's result, or an async task's id: bare for a person, else a JSON text."""
+    value = outcome.value if outcome.mode is Mode.SYNC else outcome.id
+    if as_json or not sys.stdout.isatty():
+        # ensure_ascii: whatever the reader's locale, and no control reaches a terminal behind the pipe.
+        sys.stdout.write(json.dumps(value, default=as_plain) + "\n")
+        sys.stdout.flush()
+        return
+    from mpcli.render.console import print_json, print_line
+
+    if outcome.mode is Mode.SYNC:
+        print_json(json.loads(json.dumps(value, default=as_plain)))
+    else:
+        print_line(outcome.id)
+
+
+def as_plain(value: object) -> object:
+    """What Celery's JSON has a type for and plain JSON has not, as text: ISO 8601, digits, hexadecimal, base64."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            import base64
+
+            return base64.b64encode(value).decode()
+    isoformat = getattr(value, "isoformat", None)
+    return isoformat() if isoformat else str(value)
