@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mpcli.brokers.embedded.connection import Connection
     from mpcli.brokers.embedded.link import Link
 
+# Seconds after which the journal knows that a message was handed out. Most are acknowledged sooner.
+_TOUCHED = 0.1
 REPLY_TO = "amq.rabbitmq.reply-to"
 
 
@@ -171,15 +173,25 @@ class Broker:
     def _commit_soon(self) -> None:
         self.loop.call_soon(self.commit)
 
+    def _commit_touched_later(self) -> None:
+        self.loop.call_later(_TOUCHED, self._commit_touched)
+
+    def _commit_touched(self) -> None:
+        if isinstance(self.journal, Journal):
+            try:
+                self.journal.commit_touched()
+            except JournalFailed as error:
+                self.fail(error)
+
     def _recover(self, data: Path) -> None:
-        journal, note = open_journal(data, self._commit_soon)
+        journal, note = open_journal(data, self._commit_soon, self._commit_touched_later)
         try:
             self._load(journal)
         except (sqlite3.Error, ProtocolError, LookupError, TypeError, ValueError) as error:
             # The file can be opened but what it says cannot be understood.
             journal.close()
             self.vhosts.clear()
-            journal, note = start_anew(data, error, self._commit_soon)
+            journal, note = start_anew(data, error, self._commit_soon, self._commit_touched_later)
             self._load(journal)
         if note:
             self.notes.append(note)

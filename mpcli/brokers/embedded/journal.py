@@ -87,14 +87,18 @@ class NullJournal:
 class Journal(NullJournal):
     """The file, and what of it is not committed yet.
 
-    `on_pending` is called when a transaction begins to fill, so that its owner commits it at the end of the turn.
+    `on_pending` is called when a transaction begins to fill, so that its owner commits it at the end of the turn,
+    `on_touched` when there are delivery counts to write, so that its owner calls `commit_touched` some time later.
     """
 
-    def __init__(self, connection: sqlite3.Connection, on_pending: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, on_pending: Callable[[], None], on_touched: Callable[[], None]
+    ) -> None:
         self._db = connection
+        self._on_touched = on_touched
         self._on_pending = on_pending
         self._added: dict[int, tuple[int, Entry]] = {}
-        self._removed: list[tuple[int]] = []
+        self._removed: list[int] = []
         self._touched: dict[int, Entry] = {}
         self._last_queue = connection.execute("SELECT coalesce(max(id), 0) FROM queue").fetchone()[0]
         self.pending = False
@@ -118,15 +122,15 @@ class Journal(NullJournal):
         self._touched.pop(entry.position, None)
         # Taken before it was ever written: nothing to write, and nothing to delete.
         if self._added.pop(entry.position, None) is None:
-            self._removed.append((entry.position,))
+            self._removed.append(entry.position)
             if not self.pending:
                 self._begin()
 
     def touch(self, entry: Entry) -> None:
-        """Write its delivery count with the next commit."""
+        """Write its delivery count soon, if it is not gone by then: most are."""
+        if not self._touched:
+            self._on_touched()
         self._touched[entry.position] = entry
-        if not self.pending:
-            self._begin()
 
     def _begin(self) -> None:
         self.pending = True
@@ -147,20 +151,24 @@ class Journal(NullJournal):
             db.executemany(_INSERT, [_row(queue, entry) for queue, entry in self._added.values()])
             self._added.clear()
         if self._removed:
-            db.executemany("DELETE FROM message WHERE id = ?", self._removed)
+            db.executemany("DELETE FROM message WHERE id BETWEEN ? AND ?", _runs(sorted(self._removed)))
             self._removed.clear()
-        if self._touched:
-            db.executemany(
-                "UPDATE message SET count = ? WHERE id = ?",
-                [(entry.count + 1, position) for position, entry in self._touched.items()],
-            )
-            self._touched.clear()
         db.commit()
+
+    def commit_touched(self) -> None:
+        """Write the delivery counts. Raises `JournalFailed`."""
+        counts = [(entry.count + 1, position) for position, entry in self._touched.items()]
+        self._touched.clear()
+        try:
+            self._db.executemany("UPDATE message SET count = ? WHERE id = ?", counts)
+            self._db.commit()
+        except sqlite3.Error as error:
+            raise JournalFailed(f"the journal cannot be written: {error}", "is the disk full?") from error
 
     def close(self) -> None:
         """Commit and let go of the file."""
         self.commit()
-        self._db.commit()
+        self.commit_touched()
         self._db.close()
 
     # -- entities: each is committed at once, before the client hears that it exists -------------------------------
@@ -181,7 +189,6 @@ class Journal(NullJournal):
     def delete_vhost(self, name: str) -> None:
         """Delete it and all in it."""
         self._write(
-            ("DELETE FROM message WHERE queue IN (SELECT id FROM queue WHERE vhost = ?)", (name,)),
             ("DELETE FROM queue WHERE vhost = ?", (name,)),
             ("DELETE FROM binding WHERE vhost = ?", (name,)),
             ("DELETE FROM exchange WHERE vhost = ?", (name,)),
@@ -238,7 +245,6 @@ class Journal(NullJournal):
     def delete_queue(self, vhost: str, queue: Queue) -> None:
         """Delete it, its messages and bindings."""
         self._write(
-            ("DELETE FROM message WHERE queue = ?", (queue.journal_id,)),
             ("DELETE FROM queue WHERE id = ?", (queue.journal_id,)),
             (
                 "DELETE FROM binding WHERE vhost = ? AND kind = 'queue' AND destination = ?",
@@ -272,6 +278,8 @@ class Journal(NullJournal):
 
     def messages(self) -> Iterator[tuple[int, Entry]]:
         """The number of the queue and the entry of each message, in order."""
+        # A queue that was deleted may have left some that were unacknowledged then.
+        self._write(("DELETE FROM message WHERE queue NOT IN (SELECT id FROM queue)", ()))
         for row in self._db.execute("SELECT * FROM message ORDER BY id"):
             position, queue, exchange, key, extra_keys, persistent, priority, expires, count, header, body = row
             exchange, key = _name(exchange), _name(key)
@@ -281,6 +289,17 @@ class Journal(NullJournal):
             entry = Entry(message, position, expires, count)
             entry.stored = True
             yield queue, entry
+
+
+def _runs(positions: list[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each run of neighbours: what is taken in order is deleted at one stroke."""
+    first = last = positions[0]
+    for position in positions:
+        if position > last + 1:
+            yield first, last
+            first = position
+        last = position
+    yield first, last
 
 
 def _row(queue: int, entry: Entry) -> tuple[object, ...]:

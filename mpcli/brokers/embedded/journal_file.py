@@ -21,11 +21,13 @@ CREATE TABLE binding (vhost TEXT, source TEXT, kind TEXT, destination TEXT, key 
     PRIMARY KEY (vhost, source, kind, destination, key, arguments)) WITHOUT ROWID;
 CREATE TABLE message (id INTEGER PRIMARY KEY, queue INTEGER, exchange TEXT, key TEXT, extra_keys TEXT,
     persistent INTEGER, priority INTEGER, expires REAL, count INTEGER, header BLOB, body BLOB);
-CREATE INDEX message_queue ON message (queue);
 """
 
 
-def open_journal(folder: Path, on_pending: Callable[[], None]) -> tuple[Journal, str]:
+Signal = Callable[[], None]
+
+
+def open_journal(folder: Path, on_pending: Signal, on_touched: Signal) -> tuple[Journal, str]:
     """The journal in `folder`, and a message when a damaged one had to be set aside (else empty).
 
     Raises `BrokerUnavailable` when the folder cannot be used or another broker uses it.
@@ -33,16 +35,16 @@ def open_journal(folder: Path, on_pending: Callable[[], None]) -> tuple[Journal,
     file = folder / "journal.sqlite3"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Journal(_open(file), on_pending), ""
+        return Journal(_open(file), on_pending, on_touched), ""
     except (sqlite3.DatabaseError, ValueError) as error:
         if "locked" in str(error):
             raise BrokerUnavailable(f"{file} is in use by another broker", "stop it, or use another folder") from error
-        return start_anew(folder, error, on_pending)
+        return start_anew(folder, error, on_pending, on_touched)
     except OSError as error:
         raise BrokerUnavailable(f"{folder}: {error.strerror}", "use a folder that can be written") from error
 
 
-def start_anew(folder: Path, error: Exception, on_pending: Callable[[], None]) -> tuple[Journal, str]:
+def start_anew(folder: Path, error: Exception, on_pending: Signal, on_touched: Signal) -> tuple[Journal, str]:
     """Set the damaged file aside and begin an empty one. Returns it and what to tell."""
     file = folder / "journal.sqlite3"
     kept = file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
@@ -51,7 +53,7 @@ def start_anew(folder: Path, error: Exception, on_pending: Callable[[], None]) -
         if part.exists():
             part.replace(f"{kept}{suffix}")
     note = f"{file} could not be read ({error}): set aside as {kept.name}, starting empty"
-    return Journal(_open(file), on_pending), note
+    return Journal(_open(file), on_pending, on_touched), note
 
 
 def _open(file: Path) -> sqlite3.Connection:

@@ -124,8 +124,8 @@ def test_what_was_acknowledged_does_not_come_back(tmp_path: Path) -> None:
         channel = connection.channel()
         found = []
         while (message := channel.basic_get("q", no_ack=True)) is not None:
-            found.append((message.body, message.delivery_info["redelivered"]))
-    assert found == [("1", True), ("2", False), ("3", False)]
+            found.append(message.body)
+    assert found == ["1", "2", "3"]
 
 
 def test_it_stops_cleanly_when_asked(tmp_path: Path) -> None:
