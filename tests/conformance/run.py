@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 sys.path.insert(0, str(Path(__file__).parent))
 from servers import embedded, rabbitmq
@@ -111,7 +111,10 @@ def _compare(suite: Suite, source: Path, results: Path) -> int:
     width = max(len(test) for test in tests)
     print(f"  {'':{width}}  " + "  ".join(f"{kind:9}" for kind in SERVERS))
     for test, *found in rows:
-        print(f"{'≠' if (test, *found) in different else ' '} {test:{width}}  " + "  ".join(f"{v.outcome:9}" for v in found))
+        print(
+            f"{'≠' if (test, *found) in different else ' '} {test:{width}}  "
+            + "  ".join(f"{v.outcome:9}" for v in found)
+        )
     for test, *found in different:
         for kind, verdict in zip(SERVERS, found, strict=True):
             print(f"\n{test} on {kind}: {verdict.outcome}\n  {verdict.reason[:500]}")
@@ -126,7 +129,12 @@ def _run(suite: Suite, source: Path, results: Path, kind: str) -> dict[str, Verd
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"),
-                *(f"--timeout={PATIENCE}", f"--junitxml={report}", *(["-k", left_out] if left_out else []), *suite.files),
+                *(
+                    f"--timeout={PATIENCE}",
+                    f"--junitxml={report}",
+                    *(["-k", left_out] if left_out else []),
+                    *suite.files,
+                ),
             ],
             cwd=source,
             env={**os.environ, "RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_5672_TCP": str(port)},
@@ -143,7 +151,7 @@ def _run(suite: Suite, source: Path, results: Path, kind: str) -> dict[str, Verd
 
 def _verdicts(report: Path) -> dict[str, Verdict]:
     found = {}
-    for case in ElementTree.parse(report).iter("testcase"):
+    for case in ET.parse(report).iter("testcase"):
         outcome = next((part for part in case if part.tag in ("failure", "error", "skipped")), None)
         name = f"{case.get('classname', '').removeprefix('t.integration.')}.{case.get('name')}"
         if outcome is None:

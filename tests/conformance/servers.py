@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import socket
 import subprocess
@@ -36,31 +37,25 @@ def rabbitmq() -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        # Nobody holds a lock on this file; the guard is ended by the signal below, or with this process.
-        lock = _held_lock(folder / "lock")
-        guard = subprocess.Popen([sys.executable, str(GUARD), name, str(port), str(folder / "lock")])
-        try:
-            _add_guest(_description(folder, guard))
-            yield port
-        finally:
-            guard.terminate()
-            guard.wait(40)
-            lock.close()
-
-
-def _held_lock(file: Path):
-    import fcntl
-
-    handle = file.open("wb")
-    fcntl.lockf(handle, fcntl.LOCK_EX)
-    return handle
+        with (folder / "lock").open("wb") as lock, (folder / "guard.log").open("wb") as log:
+            fcntl.lockf(lock, fcntl.LOCK_EX)  # the guard ends its node when this process ends, however it does
+            guard = subprocess.Popen(
+                [sys.executable, str(GUARD), name, str(port), lock.name], stdout=log, stderr=subprocess.STDOUT
+            )
+            try:
+                _add_guest(_description(folder, guard))
+                yield port
+            finally:
+                guard.terminate()
+                guard.wait(40)
 
 
 def _description(folder: Path, guard: subprocess.Popen[bytes]) -> dict[str, object]:
     deadline = time.monotonic() + 100
     while not (folder / "node.json").exists():
         if guard.poll() is not None or time.monotonic() > deadline:
-            raise SystemExit("the RabbitMQ node did not start")
+            log = (folder / "guard.log").read_text(errors="replace")
+            raise SystemExit(f"the RabbitMQ node did not start:\n{log}")
         time.sleep(0.05)
     return json.loads((folder / "node.json").read_text())
 

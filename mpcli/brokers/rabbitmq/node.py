@@ -133,6 +133,7 @@ def _node_environment(node: Node, installation: Installation, erlang: dict[str, 
         "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
         "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_LOG": "-color",  # who shows our output decides on its colours
         "RABBITMQ_CONF_ENV_FILE": os.devnull,  # else the machine's /etc/rabbitmq/rabbitmq-env.conf is read
         # The start script then replaces itself by the node, so that the process we know is the one that runs; that
         # branch of the script leaves out the flag which keeps Ctrl-C from the node, so it is given here.

@@ -65,6 +65,7 @@ def test_nodes_share_nothing_but_port_mapper_and_home(home, tmp_path):
         "ERL_INETRC",
         "ERL_AFLAGS",
         "RABBITMQ_CONF_ENV_FILE",
+        "RABBITMQ_LOG",
         "RABBITMQ_SERVER_START_ARGS",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
         "detached",
