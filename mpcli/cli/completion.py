@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ps": (),
     "call": (),
     "tasks": (),
+    "tail": (),
     "broker": ("run",),
     "worker": (),
     "completion": ("bash", "zsh", "fish"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from selectors import EVENT_READ, DefaultSelector
 from time import monotonic, time
 
@@ -163,7 +163,9 @@ class _Line:
             self.tap.close()
 
 
-def watch(places: list[Place], *, seconds: float | None = None, max_messages: int = MAX_MESSAGES) -> Iterator[Event]:
+def watch(
+    places: list[Place], *, seconds: float | None = None, max_messages: int = MAX_MESSAGES
+) -> Generator[Event, None, None]:
     """What passes all places, as it comes, for so many seconds or until the iterator is closed.
 
     Messages are acknowledged when the iterator is asked for more: a caller that saved them first loses none. Raises

@@ -1,0 +1,70 @@
+"""`mp tail`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("tail")(tail)
+
+
+def tail(
+    patterns: Annotated[
+        list[str] | None, typer.Argument(metavar="[PATTERN]...", help="Services, modes, tasks; with * and ?.")
+    ] = None,
+    where: Annotated[str, typer.Option(metavar="EXPRESSION", help="A Python expression on each message.")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after so many messages.")] = None,
+    for_: Annotated[str, typer.Option("--for", metavar="TIME", help="End after this time: 30s, 5m, 1h.")] = "",
+    full: Annotated[bool, typer.Option("--full", help="Properties, headers with types, undecoded bodies.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines; the default when piped.")] = False,
+    record: Annotated[Path | None, typer.Option(metavar="FILE", help="Append everything to a recording.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only record, show no messages.")] = False,
+    bound: Annotated[int, typer.Option(min=1, metavar="N", help="Messages that may wait at the broker.")] = 50_000,
+    context: Annotated[str | None, typer.Option(metavar="NAME", help="The context whose brokers to tap.")] = None,
+) -> None:
+    """Watch the messages of this platform live, with what became of them. Takes none and slows no worker.
+
+    --where sees task, args, kwargs, id, root, retries, eta, broker, headers and more. With --record and a pipe, nothing
+    is decoded or shown unless --json says so.
+
+    Example: mp tail mplogin --where 'kwargs["amount"] > 100' --for 5m
+    """
+    from contextlib import closing
+
+    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.tail import show_tail
+    from mpcli.verbs import tail as verb
+
+    piped = not stdout_is_terminal()
+    show = not quiet and not (record is not None and piped and not as_json and not full)
+    events = verb.tail(
+        Path.cwd(),
+        patterns or [],
+        where=where,
+        limit=limit,
+        seconds=parse_duration(for_) if for_ else None,
+        record=record,
+        show=show,
+        bound=bound,
+        context=context,
+    )
+    with closing(events):
+        show_tail(events, as_json or piped, full)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in `30s`, `500ms`, `5m`, `1h` or `90`. Raises `UsageError`."""
+    from mpcli.errors import UsageError
+
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)", text.strip())
+    if not match:
+        raise UsageError(f"{text!r} is not a time", "for example 30s, 500ms, 5m or 1h")
+    return float(match[1]) * _UNITS[match[2]]

@@ -1,0 +1,257 @@
+"""Watching messages without taking any, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
+from itertools import groupby
+from pathlib import Path
+
+from mpcli.bus.naming import Mode, dead_letter_exchange
+from mpcli.errors import UnknownService
+from mpcli.platform.contexts import Context, resolve
+from mpcli.recording.format import DEAD, DROPPED, EVENT, GAP, TASK, Entry
+from mpcli.recording.writer import Writer
+from mpcli.verbs.seen import Outcome, Seen, task_of
+from mpcli.verbs.selection import Selection
+from mpcli.verbs.where import Where
+from mpcli.wire.events import EVENT_EXCHANGE, TaskEvent, task_events
+from mpcli.wire.message import Message
+from mpcli.wire.tap import MAX_MESSAGES
+from mpcli.wire.taps import Arrived, Dropped, Event, Exchange, Gap, Lost, Place, Ready, watch
+
+# Outcomes are paired with the messages that were seen last; so many are remembered.
+_REMEMBERED = 100_000
+
+
+class Started:
+    """Every tap is open. `waiting` names services whose exchange is not there yet, `parameters` those of each task.
+
+    `summary` goes on counting, so that a watch that is interrupted has one too.
+    """
+
+    __slots__ = ("parameters", "services", "summary", "waiting")
+
+    def __init__(
+        self, services: list[str], waiting: list[str], parameters: dict[str, list[str]], summary: Summary
+    ) -> None:
+        self.services = services
+        self.waiting = waiting
+        self.parameters = parameters
+        self.summary = summary
+
+
+class Batch:
+    """What came together, in its order."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: list[Seen | Outcome]) -> None:
+        self.items = items
+
+
+class Summary:
+    """How it went: messages and outcomes that were wanted, what is known to be missing, seconds."""
+
+    __slots__ = ("dropped", "exact", "failure", "failures", "gap_seconds", "gaps", "messages", "outcomes", "record")
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.outcomes = 0
+        self.dropped = 0
+        self.exact = True
+        self.gaps = 0
+        self.gap_seconds = 0.0
+        # On how many messages --where raised, and how the last time.
+        self.failures = 0
+        self.failure = ""
+        self.record = ""
+
+
+TailEvent = Started | Batch | Dropped | Lost | Gap | Exchange | Summary
+
+
+def tail(
+    start: Path,
+    patterns: list[str],
+    *,
+    where: str = "",
+    limit: int | None = None,
+    seconds: float | None = None,
+    record: Path | None = None,
+    show: bool = True,
+    bound: int = MAX_MESSAGES,
+    context: str | None = None,
+) -> Generator[TailEvent, None, None]:
+    """Watch the tasks that `patterns` mean on both brokers, until so many messages or seconds, or for ever.
+
+    With `record` everything wanted is written there before the broker is told that it may forget it; with `show` false
+    nothing else is done with it. The last event is the `Summary`. Raises `MpError` before anything was opened or
+    written for what is wrong with the arguments; `UnknownService` when a named one is on neither broker.
+    """
+    condition = Where(where) if where else None
+    around = resolve(start, context)
+    known = _services(around)
+    selection = Selection(patterns, around.prefix, known)
+    places = [Place(str(mode), around.endpoint(mode).url, selection.sources(mode)) for mode in Mode]
+    with ExitStack() as stack:
+        sieve = _Sieve(selection, condition, limit, show)
+        events = stack.enter_context(closing(watch(places, seconds=seconds, max_messages=bound)))
+        for event in events:
+            if isinstance(event, Ready):
+                waiting = _waiting(event, selection.services, known)
+                if record is not None:  # only now: a file for a service that does not exist would stay behind
+                    sieve.write_to(stack.enter_context(Writer(record)))
+                yield Started(selection.services, waiting, _parameters(around) if show else {}, sieve.summary)
+                continue
+            yield from sieve.take(event)
+            if sieve.full:
+                break
+        yield sieve.summary
+
+
+def _services(around: Context) -> list[str]:
+    if not around.root:
+        return []
+    from mpcli.platform.layout import load_platform
+
+    return [service.name for service in load_platform(Path(around.root)).services()]
+
+
+def _parameters(around: Context) -> dict[str, list[str]]:
+    """The names of the parameters of each task, so that a positional secret can be known as one."""
+    if not around.root:
+        return {}
+    from mpcli.catalog.source import scan_platform
+    from mpcli.platform.layout import load_platform
+
+    tasks = scan_platform(load_platform(Path(around.root)))
+    return {task.name: [str(parameter["name"]) for parameter in task.parameters] for task in tasks}
+
+
+def _waiting(ready: Ready, services: list[str], known: list[str]) -> list[str]:
+    absent = [name for name in services if all(name in missing for missing in ready.missing.values())]
+    for name in absent:
+        if name not in known:
+            raise UnknownService(f"no service {name} on either broker", f"known here: {', '.join(known) or 'none'}")
+    return absent
+
+
+class _Sieve:
+    """Keeps what is wanted, writes it, pairs outcomes with messages, counts."""
+
+    def __init__(self, selection: Selection, where: Where | None, limit: int | None, show: bool) -> None:
+        self._selection = selection
+        self._where = where
+        self._limit = limit
+        self._writer: Writer | None = None
+        self._show = show
+        self._dead = {dead_letter_exchange(service) for service in selection.services}
+        # Which ids were seen: their task, and when their message came.
+        self._ids: dict[str, tuple[str, float]] = {}
+        self._filtered = where is not None or not selection.everything
+        self.summary = Summary()
+
+    def write_to(self, writer: Writer) -> None:
+        """Record everything that is wanted."""
+        self._writer = writer
+        self.summary.record = str(writer.path)
+
+    @property
+    def full(self) -> bool:
+        """Whether the limit is reached."""
+        return self._limit is not None and self.summary.messages >= self._limit
+
+    def take(self, event: Event) -> Iterator[TailEvent]:
+        if isinstance(event, Arrived):
+            if self._show or self._filtered or self._limit is not None:
+                items = self._sift(event)
+                if items and self._show:
+                    yield Batch(items)
+            else:
+                self._copy(event)
+        elif not isinstance(event, Ready):
+            self._note(event)
+            yield event
+
+    def _kind(self, message: Message) -> str:
+        if message.exchange == EVENT_EXCHANGE:
+            return EVENT
+        return DEAD if message.exchange in self._dead else TASK
+
+    def _copy(self, event: Arrived) -> None:
+        """Everything as it is, nothing decoded."""
+        for kind, group in groupby(event.messages, self._kind):
+            messages = list(group)
+            self._write(kind, event, messages)
+            if kind != EVENT:
+                self.summary.messages += len(messages)
+
+    def _sift(self, event: Arrived) -> list[Seen | Outcome]:
+        items: list[Seen | Outcome] = []
+        kept: list[tuple[str, Message]] = []
+        for message in event.messages:
+            kind = self._kind(message)
+            found = self._outcomes(event, message) if kind == EVENT else self._wanted(kind, event, message)
+            if found or (kind == EVENT and not self._filtered):
+                kept.append((kind, message))
+                items += found
+            if self.full:
+                break
+        if self._where is not None:
+            self.summary.failures, self.summary.failure = self._where.failures, self._where.failure
+        for kind, group in groupby(kept, lambda pair: pair[0]):
+            self._write(kind, event, [message for _, message in group])
+        return items
+
+    def _write(self, kind: str, event: Arrived, messages: list[Message]) -> None:
+        if self._writer is not None:
+            self._writer.write_messages(kind, event.broker, event.at, messages)
+
+    def _wanted(self, kind: str, event: Arrived, message: Message) -> list[Seen]:
+        if not self._selection.wants(task_of(message.routing_key)):
+            return []
+        seen = Seen(kind, event.broker, event.at, message)
+        if self._where is not None and not self._where(seen):
+            return []
+        self.summary.messages += 1
+        if self._show or self._filtered:
+            self._remember(seen.view.id, seen.task, event.at)
+        return [seen]
+
+    def _remember(self, task_id: str, task: str, at: float) -> None:
+        if task_id and task_id not in self._ids:
+            if len(self._ids) >= _REMEMBERED:
+                del self._ids[next(iter(self._ids))]
+            self._ids[task_id] = (task, at)
+
+    def _outcomes(self, event: Arrived, message: Message) -> list[Outcome]:
+        found = [self._outcome(event, told) for told in task_events(message) if told.id in self._ids]
+        self.summary.outcomes += len(found)
+        return found
+
+    def _outcome(self, event: Arrived, told: TaskEvent) -> Outcome:
+        outcome = Outcome(told.what, told.id, event.broker, event.at, told.text("hostname"))
+        outcome.task, since = self._ids[told.id]
+        if told.what == "started" and told.at:
+            outcome.waited = max(told.at - since, 0.0)  # two clocks, where the worker is on another machine
+        outcome.seconds = told.number("runtime")
+        outcome.error = told.text("exception")
+        outcome.traceback = told.text("traceback")
+        outcome.result = told.text("result") if "result" in told.fields else None
+        return outcome
+
+    def _note(self, event: Dropped | Lost | Gap | Exchange) -> None:
+        summary = self.summary
+        if isinstance(event, Dropped):
+            summary.dropped += event.count
+            summary.exact = summary.exact and event.exact
+            self._tell(DROPPED, event.broker, event.at, {"count": event.count, "exact": event.exact})
+        elif isinstance(event, Gap):
+            summary.gaps += 1
+            summary.gap_seconds += event.at - event.since
+            self._tell(GAP, event.broker, event.at, {"since": event.since, "seconds": event.at - event.since})
+
+    def _tell(self, kind: str, broker: str, at: float, fields: dict[str, object]) -> None:
+        if self._writer is not None:
+            self._writer.write([Entry(kind, at, broker, fields=fields)])

@@ -1,0 +1,249 @@
+"""`mp tail` from outside, on both brokers: what it shows, what it keeps, how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from mpcli.recording.reader import Reader
+from mpcli.wire.connection import Connection
+from mpcli.wire.handshake import connect
+from mpcli.wire.message import Message
+from mpcli.wire.methods import EXCHANGE_DECLARE
+
+DEADLINE = 30.0
+HOSTILE = "\x1b]0;owned\x07\x9b2J\u202e"
+
+
+def task(name: str, *args, task_id: str = "id-1", exchange: str = "mplogin", **kwargs) -> Message:
+    headers = {"lang": "py", "task": name, "id": task_id, "root_id": task_id, "parent_id": None, "retries": 0}
+    headers |= {"eta": None, "expires": None, "origin": "gen1@host", "argsrepr": repr(args), "kwargsrepr": repr(kwargs)}
+    properties = {"content_type": "application/json", "content_encoding": "utf-8", "headers": headers}
+    body = json.dumps([args, kwargs, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+    return Message.build(exchange, name, {**properties, "correlation_id": task_id}, body.encode())
+
+
+def event(what: str, task_id: str = "id-1", **fields) -> Message:
+    body = json.dumps(
+        [{"type": f"task-{what}", "uuid": task_id, "timestamp": time.time(), "hostname": "w@h", **fields}]
+    )
+    return Message.build("celeryev", "task.multi", {"content_type": "application/json"}, body.encode())
+
+
+class Bus:
+    """Both brokers with the exchanges of a service and of the workers' events."""
+
+    def __init__(self, brokers) -> None:
+        self.brokers = brokers
+        self.sync, self.async_ = connect(brokers.sync.url), connect(brokers.async_.url)
+        for connection in (self.sync, self.async_):
+            for exchange, kind in (("mplogin", "topic"), ("celeryev", "topic"), ("mplogin.dead", "fanout")):
+                connection.request(EXCHANGE_DECLARE, exchange, kind, False, True, False, False, False, {})
+
+    def publish(self, *messages: Message, connection: Connection | None = None) -> None:
+        connection = connection or self.sync
+        connection.send(b"".join(m.publish_frames(1, connection.frame_max, mandatory=False) for m in messages))
+
+    def close(self) -> None:
+        self.sync.close()
+        self.async_.close()
+
+
+@pytest.fixture
+def bus(brokers) -> Iterator[Bus]:
+    bus = Bus(brokers)
+    yield bus
+    bus.close()
+
+
+class Tail:
+    """A running `mp tail`, ready."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.notes: list[str] = []
+        self._ready = threading.Event()
+        self._reader = threading.Thread(target=self._read_notes, daemon=True)
+        self._reader.start()
+        assert self._ready.wait(DEADLINE), self.notes
+
+    def _read_notes(self) -> None:
+        for line in self.process.stderr:
+            self.notes.append(line)
+            if "tapping" in line:
+                self._ready.set()
+
+    def lines(self) -> list[str]:
+        """What it printed, to its end."""
+        timer = threading.Timer(DEADLINE, self.process.kill)
+        timer.start()
+        out = self.process.stdout.read()
+        self.process.wait(DEADLINE)
+        timer.cancel()
+        self._reader.join(DEADLINE)
+        return out.splitlines()
+
+    def json(self) -> list[dict]:
+        return [json.loads(line) for line in self.lines()]
+
+
+@contextmanager
+def tail(brokers, *argv: str, cwd=None, **options) -> Iterator[Tail]:
+    environment = {**os.environ, "MP_SYNC_URL": brokers.sync.url, "MP_ASYNC_URL": brokers.async_.url}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mpcli", "tail", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=cwd,
+        **options,
+    )
+    try:
+        yield Tail(process)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def left_behind(brokers) -> set[str]:
+    deadline = time.monotonic() + DEADLINE
+    while (left := {*brokers.sync.queues(), *brokers.async_.queues()}) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+def test_messages_of_both_brokers_with_their_outcomes(brokers, bus, tmp_path) -> None:
+    with tail(brokers, "mplogin", "--limit", "3", cwd=tmp_path) as running:
+        bus.publish(task("mplogin.sync.register", "a@b.c", password="hunter2", amount=5))
+        bus.publish(
+            event("received", name="x"), event("started"), event("succeeded", runtime=0.012, result="{'id': 7}")
+        )
+        bus.publish(event("succeeded", "somebody-else", runtime=1, result="1"))
+        bus.publish(task("mplogin.sync.other", task_id="id-2"))
+        time.sleep(0.3)  # two brokers have no common order; the last message ends the tail
+        bus.publish(task("mplogin.async.mail", task_id="id-3"), connection=bus.async_)
+        lines = running.json()
+    first, *rest = lines
+    assert (first["kind"], first["broker"], first["task"]) == ("message", "sync", "mplogin.sync.register")
+    assert (first["args"], first["kwargs"]) == (["a@b.c"], {"password": "***", "amount": 5})
+    assert (first["id"], first["retries"], first["eta"]) == ("id-1", 0, None)
+    assert [line["outcome"] for line in rest if line["kind"] == "outcome"] == ["received", "started", "succeeded"]
+    done = next(line for line in rest if line.get("outcome") == "succeeded")
+    assert (done["id"], done["task"], done["seconds"]) == ("id-1", "mplogin.sync.register", 0.012)
+    assert [line["broker"] for line in lines if line["kind"] == "message"] == ["sync", "sync", "async"]
+    assert running.process.returncode == 0
+    assert "3 messages" in running.notes[-1]
+    assert left_behind(brokers) == set()
+
+
+def test_where_and_patterns_leave_out_the_rest(brokers, bus, tmp_path) -> None:
+    where = 'task.endswith("register") and kwargs["amount"] > 100'
+    with tail(brokers, "mplogin.sync.re*", "--where", where, "--limit", "1", cwd=tmp_path) as running:
+        bus.publish(
+            task("mplogin.sync.other", amount=500),
+            task("mplogin.sync.register", task_id="none"),
+            task("mplogin.sync.register", amount=100),
+            task("mplogin.sync.register", amount=101, task_id="wanted"),
+        )
+        lines = running.json()
+    assert [line["id"] for line in lines] == ["wanted"]
+    assert "KeyError" in running.notes[-1]
+
+
+def test_a_dead_letter_is_shown_with_its_reason(brokers, bus, tmp_path) -> None:
+    message = task("mplogin.async.mail", task_id="id-9", exchange="mplogin.dead")
+    death = {"x-death": [{"reason": "rejected", "queue": "mplogin.async", "count": 1}]}
+    message = message.changed(headers={**message.headers, **death})
+    with tail(brokers, "mplogin", "--limit", "1", cwd=tmp_path) as running:
+        bus.publish(message, connection=bus.async_)
+        (line,) = running.json()
+    assert (line["kind"], line["reason"], line["task"]) == ("dead", "rejected", "mplogin.async.mail")
+
+
+def test_a_recording_holds_what_was_sent_unmasked(brokers, bus, tmp_path) -> None:
+    file = tmp_path / "seen.mprec"
+    sent = [task("mplogin.sync.register", task_id=str(n), password="hunter2", n=n) for n in range(2000)]
+    happened = event("succeeded", "7", runtime=0.1, result="1")
+    with tail(brokers, "mplogin", "--record", str(file), "--for", "3s", cwd=tmp_path) as running:
+        bus.publish(*sent, happened)
+        assert running.lines() == []  # piped and recording: nothing is decoded, nothing shown
+    assert "2000 messages" in running.notes[-1]
+    assert " 0 dropped" in running.notes[-1]
+    entries = list(Reader(file))
+    assert [entry.message for entry in entries] == [*sent, happened]
+    assert [entry.kind for entry in entries] == ["task"] * 2000 + ["event"]
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_whatever_ends_it_nothing_is_left_behind(brokers, bus, tmp_path, number) -> None:
+    file = tmp_path / "seen.mprec"
+    with tail(brokers, "mplogin", "--record", str(file), "--json", cwd=tmp_path) as running:
+        bus.publish(task("mplogin.sync.register"))
+        assert json.loads(running.process.stdout.readline())["task"] == "mplogin.sync.register"
+        running.process.send_signal(number)
+        running.process.wait(DEADLINE)
+        running.lines()
+    assert len(list(Reader(file))) == 1
+    assert left_behind(brokers) == set()
+    assert running.process.returncode == (130 if number == signal.SIGINT else -number)
+    if number == signal.SIGINT:
+        assert any("1 messages" in line for line in running.notes)
+
+
+def test_no_control_of_a_message_reaches_the_terminal(brokers, bus, tmp_path) -> None:
+    import pty
+
+    hostile = task(f"mplogin.sync.x{HOSTILE}", HOSTILE, task_id=HOSTILE)
+    hostile = hostile.changed(headers={**hostile.headers, HOSTILE: HOSTILE}, type=HOSTILE)
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "MP_SYNC_URL": brokers.sync.url, "MP_ASYNC_URL": brokers.async_.url, "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "mpcli", "tail", "mplogin", "--full", "--for", "3s"]
+    process = subprocess.Popen(command, stdout=follower, stderr=follower, env=environment, cwd=tmp_path)
+    os.close(follower)
+    shown = b""
+    try:
+        while b"tapping" not in shown:
+            shown += os.read(leader, 65536)
+        bus.publish(hostile, event("failed", HOSTILE, exception=f"ValueError({HOSTILE})", traceback=HOSTILE))
+        try:
+            while data := os.read(leader, 65536):
+                shown += data
+        except OSError:
+            pass  # Linux's end of a pseudo-terminal
+    finally:
+        process.kill()
+        process.wait()
+        os.close(leader)
+    text = shown.decode()
+    assert "owned" in text
+    assert "failed" in text
+    assert not [char for char in text if char in "\x1b\x07\x9b\u202e"]
+
+
+def test_usage_errors_come_before_anything_is_opened(brokers, tmp_path) -> None:
+    environment = {**os.environ, "MP_SYNC_URL": brokers.sync.url, "MP_ASYNC_URL": brokers.async_.url}
+    for argv, code, said in [
+        ([], 2, "no service is known"),
+        (["mplogin", "--where", "kwargs["], 2, "not a Python expression"),
+        (["mplogin", "--where", "amount > 1"], 2, "amount"),
+        (["mplogin", "--for", "soon"], 2, "not a time"),
+        (["mpnothere", "--record", str(tmp_path / "file")], 5, "mpnothere"),
+    ]:
+        command = [sys.executable, "-m", "mpcli", "tail", *argv]
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE, check=False
+        )
+        assert (done.returncode, done.stdout) == (code, "")
+        assert said in done.stderr
+    assert list(tmp_path.iterdir()) == []
