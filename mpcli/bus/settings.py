@@ -71,7 +71,8 @@ def _worker() -> dict[str, Any]:
         "task_acks_late": True,
         "worker_prefetch_multiplier": 1,
         # What runs when the connection breaks is delivered again, and to cancel it would spare a second run at the same
-        # time. But in Celery 5.7 a pool that cancelled a task so does not end when its worker is told to.
+        # time. But a prefork pool of Celery 5.7 that cancelled a task so hung in each warm shutdown that was tried;
+        # without, it did so once in ten, when it was told to stop right after a break.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         # `mp tail` and `mp trace` see outcomes.
         "worker_send_task_events": True,

@@ -35,13 +35,11 @@ def test_a_fork_after_use_leaves_both_sides_working(platform):
 
 
 def test_an_idle_gap_that_ends_the_connection(platform, until_true):
-    worker = platform.start("services:alpha_sync", processes=1)[0]
+    platform.start("services:alpha_sync", processes=1)
     for number in range(4):
         assert platform.caller.call("mpalpha.sync.add", number) == number + 1
         platform.close_connections()
         until_true(lambda: _listening(platform, "mpalpha.sync"), "the worker is back")
-    worker.process.terminate()
-    assert worker.process.wait(12) == 0, "a worker that lost its connection stops all the same"
 
 
 def _listening(platform, queue):
