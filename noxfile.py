@@ -101,3 +101,10 @@ def benchmarks(session: nox.Session) -> None:
     """Measure, as ratios against peers and floors in one run, and write docs/reference/benchmarks.md."""
     _install(session)
     session.run("python", "tests/benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Other client libraries' own test suites: the same verdicts on the embedded broker as on a RabbitMQ node."""
+    _install(session)
+    session.run("python", "tests/conformance/run.py", *session.posargs)
