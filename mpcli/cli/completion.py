@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "call": (),
     "tasks": (),
     "tail": (),
+    "record": ("show", "stat", "grep", "diff"),
     "broker": ("run",),
     "worker": (),
     "completion": ("bash", "zsh", "fish"),

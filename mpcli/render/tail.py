@@ -34,7 +34,7 @@ _COLOURS = {"succeeded": "32", "failed": "31;1", "rejected": "31;1", "revoked": 
 
 def show_tail(events: Iterable[TailEvent], as_json: bool, full: bool) -> None:
     """Print until there is no more. A summary on stderr ends it, also when it is interrupted."""
-    screen = _Json(full) if as_json else _People(full)
+    screen = Json(full) if as_json else People(full)
     counted: Summary | None = None
     try:
         for event in events:
@@ -47,7 +47,7 @@ def show_tail(events: Iterable[TailEvent], as_json: bool, full: bool) -> None:
         raise
 
 
-def _show(screen: _Json | _People, event: TailEvent) -> None:
+def _show(screen: Json | People, event: TailEvent) -> None:
     if isinstance(event, Started):
         screen.parameters = event.parameters
         print_note(f"mp: tapping {', '.join(event.services)}; Ctrl-C ends it. {_BLIND}.")
@@ -67,7 +67,7 @@ def _not_a_service(exchange: str) -> bool:
     return exchange == "celeryev" or exchange.endswith(".dead")
 
 
-class _Json:
+class Json:
     """JSON Lines: `kind` tells messages, outcomes and what is missing apart."""
 
     def __init__(self, full: bool) -> None:
@@ -75,11 +75,13 @@ class _Json:
         self._full = full
 
     def item(self, item: Seen | Outcome) -> str:
+        """The line or lines of a message or an outcome, with their ends."""
         if isinstance(item, Seen):
             return dumps(message_as_dict(item, self.parameters, self._full)) + "\n"
         return dumps(outcome_as_dict(item)) + "\n"
 
     def notice(self, event: Dropped | Lost | Gap | Exchange) -> None:
+        """Tell what is missing from the stream."""
         line: dict[str, object] = {"kind": type(event).__name__.lower(), "at": iso(event.at), "broker": event.broker}
         if isinstance(event, Dropped):
             line |= {"count": event.count, "exact": event.exact}
@@ -93,7 +95,7 @@ class _Json:
         sys.stdout.flush()
 
 
-class _People:
+class People:
     """A line for each message, its outcomes below it with the same short id."""
 
     def __init__(self, full: bool) -> None:
@@ -102,6 +104,7 @@ class _People:
         self._colour = wants_colour(sys.stdout.isatty())
 
     def item(self, item: Seen | Outcome) -> str:
+        """The line or lines of a message or an outcome, with their ends."""
         return self._message(item) if isinstance(item, Seen) else self._outcome(item)
 
     def _message(self, seen: Seen) -> str:
@@ -130,6 +133,7 @@ class _People:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colour else text
 
     def notice(self, event: Dropped | Lost | Gap | Exchange) -> None:
+        """Tell what is missing from the stream."""
         if isinstance(event, Dropped):
             count = f"{event.count}" if event.exact else f"at least {event.count}"
             text = f"{count} messages dropped: this tail was too slow, and its bound keeps the broker safe"

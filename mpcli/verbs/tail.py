@@ -12,16 +12,15 @@ from mpcli.errors import UnknownService
 from mpcli.platform.contexts import Context, resolve
 from mpcli.recording.format import DEAD, DROPPED, EVENT, GAP, TASK, Entry
 from mpcli.recording.writer import Writer
+from mpcli.verbs.pairing import Pairing
+from mpcli.verbs.parameters import parameter_names
 from mpcli.verbs.seen import Outcome, Seen, task_of
 from mpcli.verbs.selection import Selection
 from mpcli.verbs.where import Where
-from mpcli.wire.events import EVENT_EXCHANGE, TaskEvent, task_events
+from mpcli.wire.events import EVENT_EXCHANGE
 from mpcli.wire.message import Message
 from mpcli.wire.tap import MAX_MESSAGES
 from mpcli.wire.taps import Arrived, Dropped, Event, Exchange, Gap, Lost, Place, Ready, watch
-
-# Outcomes are paired with the messages that were seen last; so many are remembered.
-_REMEMBERED = 100_000
 
 
 class Started:
@@ -102,7 +101,7 @@ def tail(
                 waiting = _waiting(event, selection.services, known)
                 if record is not None:  # only now: a file for a service that does not exist would stay behind
                     sieve.write_to(stack.enter_context(Writer(record)))
-                yield Started(selection.services, waiting, _parameters(around) if show else {}, sieve.summary)
+                yield Started(selection.services, waiting, parameter_names(start) if show else {}, sieve.summary)
                 continue
             yield from sieve.take(event)
             if sieve.full:
@@ -116,17 +115,6 @@ def _services(around: Context) -> list[str]:
     from mpcli.platform.layout import load_platform
 
     return [service.name for service in load_platform(Path(around.root)).services()]
-
-
-def _parameters(around: Context) -> dict[str, list[str]]:
-    """The names of the parameters of each task, so that a positional secret can be known as one."""
-    if not around.root:
-        return {}
-    from mpcli.catalog.source import scan_platform
-    from mpcli.platform.layout import load_platform
-
-    tasks = scan_platform(load_platform(Path(around.root)))
-    return {task.name: [str(parameter["name"]) for parameter in task.parameters] for task in tasks}
 
 
 def _waiting(ready: Ready, services: list[str], known: list[str]) -> list[str]:
@@ -147,8 +135,7 @@ class _Sieve:
         self._writer: Writer | None = None
         self._show = show
         self._dead = {dead_letter_exchange(service) for service in selection.services}
-        # Which ids were seen: their task, and when their message came.
-        self._ids: dict[str, tuple[str, float]] = {}
+        self._pairing = Pairing()
         self._filtered = where is not None or not selection.everything
         self.summary = Summary()
 
@@ -216,30 +203,13 @@ class _Sieve:
             return []
         self.summary.messages += 1
         if self._show or self._filtered:
-            self._remember(seen.view.id, seen.task, event.at)
+            self._pairing.remember(seen)
         return [seen]
 
-    def _remember(self, task_id: str, task: str, at: float) -> None:
-        if task_id and task_id not in self._ids:
-            if len(self._ids) >= _REMEMBERED:
-                del self._ids[next(iter(self._ids))]
-            self._ids[task_id] = (task, at)
-
     def _outcomes(self, event: Arrived, message: Message) -> list[Outcome]:
-        found = [self._outcome(event, told) for told in task_events(message) if told.id in self._ids]
+        found = self._pairing.outcomes(event.broker, event.at, message)
         self.summary.outcomes += len(found)
         return found
-
-    def _outcome(self, event: Arrived, told: TaskEvent) -> Outcome:
-        outcome = Outcome(told.what, told.id, event.broker, event.at, told.text("hostname"))
-        outcome.task, since = self._ids[told.id]
-        if told.what == "started" and told.at:
-            outcome.waited = max(told.at - since, 0.0)  # two clocks, where the worker is on another machine
-        outcome.seconds = told.number("runtime")
-        outcome.error = told.text("exception")
-        outcome.traceback = told.text("traceback")
-        outcome.result = told.text("result") if "result" in told.fields else None
-        return outcome
 
     def _note(self, event: Dropped | Lost | Gap | Exchange) -> None:
         summary = self.summary

@@ -1,0 +1,39 @@
+"""Which outcome belongs to which message: by the task's id, among those that were seen last."""
+
+from __future__ import annotations
+
+from mpcli.verbs.seen import Outcome, Seen
+from mpcli.wire.events import TaskEvent, task_events
+from mpcli.wire.message import Message
+
+_REMEMBERED = 100_000
+
+
+class Pairing:
+    """Remembers ids and turns the workers' events about them into outcomes."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[str, float]] = {}
+
+    def remember(self, seen: Seen) -> None:
+        """Outcomes of this message are wanted."""
+        task_id = seen.view.id
+        if task_id and task_id not in self._seen:
+            if len(self._seen) >= _REMEMBERED:
+                del self._seen[next(iter(self._seen))]
+            self._seen[task_id] = (seen.task, seen.at)
+
+    def outcomes(self, broker: str, at: float, message: Message) -> list[Outcome]:
+        """What an event message tells of messages that were remembered."""
+        return [self._outcome(broker, at, told) for told in task_events(message) if told.id in self._seen]
+
+    def _outcome(self, broker: str, at: float, told: TaskEvent) -> Outcome:
+        outcome = Outcome(told.what, told.id, broker, at, told.text("hostname"))
+        outcome.task, since = self._seen[told.id]
+        if told.what == "started" and told.at:
+            outcome.waited = max(told.at - since, 0.0)  # two clocks, where the worker is on another machine
+        outcome.seconds = told.number("runtime")
+        outcome.error = told.text("exception")
+        outcome.traceback = told.text("traceback")
+        outcome.result = told.text("result") if "result" in told.fields else None
+        return outcome
