@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from {{ cookiecutter.service }} import neighbours
+from {{ cookiecutter.service }} import neighbours, users
 from {{ cookiecutter.service }}.async_tasks import send_welcome_email
 from {{ cookiecutter.service }}.neighbours import WalletUnavailable
 from {{ cookiecutter.service }}.sync_tasks import login, register
-from {{ cookiecutter.service }}.users import EmailTaken, InvalidCredentials, InvalidUser
 
 ADA = {"email": "ada@example.org", "password": "correct horse"}
 
@@ -49,21 +48,21 @@ def test_the_password_is_stored_nowhere(data_folder: Path) -> None:
 def test_a_wrong_password_and_an_unknown_user_look_the_same(email: str, password: str) -> None:
     register(ADA)
 
-    with pytest.raises(InvalidCredentials, match=r"^no user with this e-mail and password$"):
+    with pytest.raises(users.InvalidCredentials, match=r"^no user with this e-mail and password$"):
         login(email, password)
 
 
 def test_an_account_without_a_password_cannot_be_logged_in_to() -> None:
     register({"email": "ada@example.org"})
 
-    with pytest.raises(InvalidCredentials):
+    with pytest.raises(users.InvalidCredentials):
         login("ada@example.org", "")
 
 
 def test_an_email_registers_once() -> None:
     register(ADA)
 
-    with pytest.raises(EmailTaken, match=r"ada@example\.org is registered already"):
+    with pytest.raises(users.EmailTaken, match=r"ada@example\.org is registered already"):
         register({"email": "ADA@example.org"})
 
 
@@ -79,7 +78,7 @@ def test_an_email_registers_once() -> None:
     ],
 )
 def test_what_is_no_user_is_refused(user_obj: dict[str, Any], stand_ins: list[str]) -> None:
-    with pytest.raises(InvalidUser):
+    with pytest.raises(users.InvalidUser):
         register(user_obj)
     assert stand_ins == []
 
@@ -93,7 +92,7 @@ def test_a_registration_that_failed_half_way_goes_on(monkeypatch: pytest.MonkeyP
         patched.setattr(neighbours, "open_wallet", unavailable)
         with pytest.raises(WalletUnavailable):
             register(ADA)
-    with pytest.raises(InvalidCredentials):
+    with pytest.raises(users.InvalidCredentials):
         login(ADA["email"], ADA["password"])
 
     user = register(ADA)
