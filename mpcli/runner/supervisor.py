@@ -212,8 +212,8 @@ class Supervisor:
 
 def _failure(child: Child, what: str) -> MpError:
     kind = BrokerUnavailable if child.row.role == BROKER else StartFailed
-    words = "\n".join(child.last_lines)
-    return kind(f"{child.spec.name}: {what}", f"its last words:\n{words}" if words else "it wrote nothing")
+    last = next((line.strip() for line in reversed(child.last_lines) if line.strip()), "")
+    return kind(f"{child.spec.name}: {what}", f"its last words: {last}" if last else "it wrote nothing")
 
 
 async def all_of(work: Iterable[Coroutine[object, object, None]]) -> None:
