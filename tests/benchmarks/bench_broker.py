@@ -272,15 +272,25 @@ def waiting(running: Running, count: int) -> float:
     return memory
 
 
-def measure(running: dict[str, Running], rounds: int, total: int) -> dict[str, dict[str, float]]:
-    """Every figure of every broker, by name."""
-    found: dict[str, dict[str, list[float]]] = {}
+class Notes:
+    """Every value of every figure of every broker."""
 
-    def note(figure: str, kind: str, value: float) -> None:
-        found.setdefault(figure, {}).setdefault(kind, []).append(value)
+    def __init__(self) -> None:
+        self._values: dict[str, dict[str, list[float]]] = {}
 
-    for kind, one in running.items():
-        note("memory idle, MiB", kind, one.memory())
+    def __call__(self, figure: str, kind: str, value: float) -> None:
+        self._values.setdefault(figure, {}).setdefault(kind, []).append(value)
+
+    def medians(self) -> dict[str, dict[str, float]]:
+        """The median of each."""
+        return {
+            figure: {kind: statistics.median(values) for kind, values in kinds.items()}
+            for figure, kinds in self._values.items()
+        }
+
+
+def measure_calls(note: Notes, running: dict[str, Running], rounds: int) -> None:
+    """Celery's own client and worker."""
     with ExitStack() as workers:
         for one in running.values():
             workers.enter_context(celery_worker(one.url))
@@ -289,19 +299,29 @@ def measure(running: dict[str, Running], rounds: int, total: int) -> dict[str, d
                 times = celery_calls(one.url, 300)
                 note("Celery call p50, ms", kind, statistics.median(times))
                 note("Celery call p99, ms", kind, times[int(len(times) * 0.99)])
-    for persistent in (False, True):
-        for connections in (1, 8):
-            for _ in range(rounds):
-                for kind, one in running.items():
-                    published, consumed = throughput(one.url, connections, total, persistent=persistent)
-                    words = f"{'persistent' if persistent else 'transient'}, {connections} connections"
-                    note(f"publish with confirms, {words}, 1/s", kind, published)
-                    note(f"consume with acks, {words}, 1/s", kind, consumed)
+
+
+def measure_throughput(note: Notes, running: dict[str, Running], rounds: int, total: int) -> None:
+    """Transient and persistent, by one connection and by eight."""
+    for persistent, connections in ((False, 1), (False, 8), (True, 1), (True, 8)):
+        words = f"{'persistent' if persistent else 'transient'}, by {connections}"
+        for _ in range(rounds):
+            for kind, one in running.items():
+                published, consumed = throughput(one.url, connections, total, persistent=persistent)
+                note(f"publish with confirms, {words}, 1/s", kind, published)
+                note(f"consume with acks, {words}, 1/s", kind, consumed)
+
+
+def measure(running: dict[str, Running], rounds: int, total: int) -> dict[str, dict[str, float]]:
+    """Every figure of every broker, by name."""
+    note = Notes()
+    for kind, one in running.items():
+        note("memory idle, MiB", kind, one.memory())
+    measure_calls(note, running, rounds)
+    measure_throughput(note, running, rounds, total)
     for kind, one in running.items():
         note("memory with 100,000 waiting, MiB", kind, waiting(one, 100_000))
-    return {
-        figure: {kind: statistics.median(values) for kind, values in kinds.items()} for figure, kinds in found.items()
-    }
+    return note.medians()
 
 
 def starts(kind: str, rounds: int) -> float:
