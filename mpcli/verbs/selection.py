@@ -24,6 +24,7 @@ class Selection:
         self.services: list[str] = []
         self._patterns: list[str] = []
         self._modes: dict[str, set[str]] = {}
+        self._narrow = False
         if not patterns and not known:
             raise UsageError("no service is known here", "name one: mp tail mplogin")
         for pattern in patterns or ["*"]:
@@ -42,7 +43,8 @@ class Selection:
         if not found:
             raise NotFound(f"no service matches {pattern!r}", f"known here: {', '.join(known) or 'none'}")
         self._patterns += [pattern, f"{pattern}.*"]
-        mode = rest.partition(".")[0]
+        mode, _, below = rest.partition(".")
+        self._narrow = self._narrow or bool(below) or pattern.startswith("*") or mode not in ("", "sync", "async")
         for service in found:
             self._modes.setdefault(service, set()).add(mode if mode in ("sync", "async") else "")
         self.services = sorted(self._modes)
@@ -53,14 +55,14 @@ class Selection:
 
     @property
     def everything(self) -> bool:
-        """Whether every task is meant, so that nobody need look."""
-        return self._all
+        """Whether the bindings alone let through what is meant, so that nobody need look at a message."""
+        return self._all or not self._narrow
 
     def sources(self, broker: Mode) -> list[Source]:
         """What to bind a tap to on one broker: the services' exchanges, their dead letters, the workers' events."""
         found = [Source(service, self._keys(service)) for service in self.services]
         if broker is Mode.ASYNC:
-            found += [Source(dead_letter_exchange(service)) for service in self.services]
+            found += [Source(dead_letter_exchange(name)) for name in self.services if self._modes[name] != {"sync"}]
         return [*found, Source(EVENT_EXCHANGE, (EVENT_PATTERN,))]
 
     def _keys(self, service: str) -> tuple[str, ...]:

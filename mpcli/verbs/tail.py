@@ -151,7 +151,7 @@ class _Sieve:
 
     def take(self, event: Event) -> Iterator[TailEvent]:
         if isinstance(event, Arrived):
-            if self._show or self._filtered or self._limit is not None:
+            if self._show or self._filtered:
                 items = self._sift(event)
                 if items and self._show:
                     yield Batch(items)
@@ -170,9 +170,13 @@ class _Sieve:
         """Everything as it is, nothing decoded."""
         for kind, group in groupby(event.messages, self._kind):
             messages = list(group)
-            self._write(kind, event, messages)
             if kind != EVENT:
+                if self._limit is not None:
+                    del messages[self._limit - self.summary.messages :]
                 self.summary.messages += len(messages)
+            self._write(kind, event, messages)
+            if self.full:
+                break
 
     def _sift(self, event: Arrived) -> list[Seen | Outcome]:
         items: list[Seen | Outcome] = []
@@ -192,11 +196,11 @@ class _Sieve:
         return items
 
     def _write(self, kind: str, event: Arrived, messages: list[Message]) -> None:
-        if self._writer is not None:
+        if self._writer is not None and messages:
             self._writer.write_messages(kind, event.broker, event.at, messages)
 
     def _wanted(self, kind: str, event: Arrived, message: Message) -> list[Seen]:
-        if not self._selection.wants(task_of(message.routing_key)):
+        if not self._selection.everything and not self._selection.wants(task_of(message.routing_key)):
             return []
         seen = Seen(kind, event.broker, event.at, message)
         if self._where is not None and not self._where(seen):

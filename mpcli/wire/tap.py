@@ -162,7 +162,7 @@ class Tap:
 
     def close(self) -> None:
         """Hang up; the broker removes the queues with the connection."""
-        self._connection.close(wait=1.0)
+        self._connection.close()
 
     def abort(self) -> None:
         """Hang up without a word."""

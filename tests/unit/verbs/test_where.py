@@ -105,6 +105,30 @@ def test_a_tap_is_bound_to_no_more_than_is_asked_for() -> None:
     assert "mpwallet.dead" in {source.exchange for source in selection.sources(Mode.ASYNC)}
 
 
+@pytest.mark.parametrize(
+    ("patterns", "everything"),
+    [
+        ([], True),
+        (["mplogin", "mpwallet.sync"], True),
+        (["mp*.async"], True),
+        (["mplogin.*"], False),
+        (["mplogin.sync.x"], False),
+        (["mplogin", "mpwallet.sync.x*"], False),
+        (["regis"], False),
+        (["*.sync.x"], False),
+    ],
+)
+def test_messages_are_only_looked_at_where_the_bindings_are_too_wide(patterns, everything) -> None:
+    assert Selection(patterns, "mp", KNOWN).everything is everything
+
+
+def test_a_tap_of_sync_tasks_does_not_see_the_dead_letters_of_the_others() -> None:
+    assert {source.exchange for source in Selection(["mplogin.sync"], "mp", KNOWN).sources(Mode.ASYNC)} == {
+        "mplogin",
+        "celeryev",
+    }
+
+
 def test_the_task_of_a_routing_key() -> None:
     assert task_of("mplogin.async.mail") == "mplogin.async.mail"
     assert task_of("0.0.1.0.mplogin.async.mail") == "mplogin.async.mail"
