@@ -233,8 +233,7 @@ class Broker:
     ) -> None:
         found = vhost.queues.get(destination) if kind == "queue" else vhost.exchanges.get(destination)
         if source in vhost.exchanges and found is not None:
-            binding = Binding(found, key, arguments)
-            vhost.exchanges[source].bindings[binding.identity] = binding
+            vhost.exchanges[source].add(Binding(found, key, arguments))
 
     def fail(self, error: JournalFailed) -> None:
         """The journal cannot be written: cut off all clients, so that nobody takes silence for a confirm."""

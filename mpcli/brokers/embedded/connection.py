@@ -224,7 +224,7 @@ class Connection(Link):
             elif kind != FRAME_METHOD or len(payload) < 4:
                 raise _strange_frame(kind, payload, on_channel=True)
             elif payload.startswith(BASIC_PUBLISH.prefix):
-                self.assembling[number] = publishing.Assembly(payload)
+                self.assembling[number] = publishing.Assembly(payload, self.broker.limits.message)
             elif channel.closing:
                 self._on_closing_channel(channel, payload)
             else:

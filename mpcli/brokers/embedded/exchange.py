@@ -60,6 +60,13 @@ class Exchange:
         alternate = inner(self.arguments.get("alternate-exchange"))
         self.alternate = alternate if isinstance(alternate, str) else None
         self.bindings: dict[tuple[str, str, str, bytes], Binding] = {}
+        # Where it was ever bound: where to look when it is deleted.
+        self.sources: set[Exchange] = set()
+
+    def add(self, binding: Binding) -> None:
+        """Bind."""
+        self.bindings[binding.identity] = binding
+        binding.destination.sources.add(self)
 
     def check_binding(self, arguments: Table) -> None:
         """Refuse arguments that this type of exchange cannot use."""

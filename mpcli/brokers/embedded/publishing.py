@@ -24,10 +24,12 @@ _REPLY_TO = REPLY_TO.encode()
 class Assembly:
     """What has come of a publish so far."""
 
-    __slots__ = ("body", "header", "method", "missing", "parts")
+    __slots__ = ("body", "header", "limit", "method", "missing", "parts", "size")
 
-    def __init__(self, method: bytes) -> None:
+    def __init__(self, method: bytes, limit: int) -> None:
         self.method = method
+        self.limit = limit
+        self.size = 0
         self.header = b""
         self.body = b""
         self.missing = 0
@@ -39,7 +41,8 @@ class Assembly:
             raise self.unexpected()
         if len(payload) < _CONTENT_START.size + 2:
             raise Refusal("INTERNAL_ERROR", "the content header is cut off", 0)
-        kind, _, self.missing = _CONTENT_START.unpack_from(payload)
+        kind, _, self.size = _CONTENT_START.unpack_from(payload)
+        self.missing = self.size
         if kind != _BASIC:
             raise Refusal(
                 "UNEXPECTED_FRAME",
@@ -55,7 +58,9 @@ class Assembly:
             raise self.unexpected()
         self.missing -= len(payload)
         if self.missing > 0:
-            self.parts.append(payload)
+            # What will be refused is not kept.
+            if self.size <= self.limit:
+                self.parts.append(payload)
             return False
         if self.missing < 0:
             raise Refusal("UNEXPECTED_FRAME", "the body is longer than its header says", BASIC_PUBLISH.id)
@@ -93,9 +98,8 @@ def _publish(channel: Channel, assembly: Assembly) -> None:
     exchange_name, key, address, flags = _address(assembly.method)
     if flags & _IMMEDIATE:
         raise Refusal("NOT_IMPLEMENTED", "immediate=true")
-    limit = channel.broker.limits.message
-    if len(assembly.body) > limit:
-        raise precondition(f"message size {len(assembly.body)} is larger than configured max size {limit}")
+    if assembly.size > assembly.limit:
+        raise precondition(f"message size {assembly.size} is larger than configured max size {assembly.limit}")
     exchange = channel.vhost.exchanges.get(exchange_name)
     if exchange is None:
         raise not_found("exchange", exchange_name, channel.vhost.name)

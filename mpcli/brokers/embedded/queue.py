@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
 
     from mpcli.brokers.embedded.connection import Connection
+    from mpcli.brokers.embedded.exchange import Exchange
     from mpcli.brokers.embedded.vhost import VHost
 
 # What became of a publish, as bits.
@@ -48,6 +49,7 @@ class Queue:
         self.settings = Settings(arguments)
         self.backlog = Backlog(self.settings.max_priority)
         self.consumers = Consumers(self.settings.single_active)
+        self.sources: set[Exchange] = set()
         self.deleted = False
         # Its key in the journal, 0 while it has none.
         self.journal_id = 0

@@ -104,7 +104,7 @@ class VHost:
         self._drop_bindings_to(exchange)
 
     def _drop_bindings_to(self, destination: Queue | Exchange) -> None:
-        for exchange in list(self.exchanges.values()):
+        for exchange in destination.sources:
             doomed = [key for key, binding in exchange.bindings.items() if binding.destination is destination]
             for identity in doomed:
                 del exchange.bindings[identity]
@@ -123,7 +123,7 @@ class VHost:
         binding = Binding(destination, key, arguments)
         if binding.identity in source.bindings:
             return
-        source.bindings[binding.identity] = binding
+        source.add(binding)
         self._routes.clear()
         if source.durable and destination.durable:
             self.broker.journal.save_binding(self.name, source.name, binding)

@@ -85,6 +85,32 @@ def house() -> Iterator[House]:
     house.close()
 
 
+texts = st.sampled_from(["", "q", "amq.topic", "topic", "amq.rabbitmq.reply-to", "é", "\udcff"])
+tables = st.dictionaries(
+    st.sampled_from(["x-message-ttl", "x-max-length", "x-queue-type", "x-match", "alternate-exchange", "a"]),
+    st.sampled_from(["quorum", 5, -1, True, None, 1.5, b"x", ["a"], {"b": 1}]),
+    max_size=2,
+)
+FIELDS = {
+    "s": texts,
+    "S": st.binary(max_size=5),
+    "F": tables,
+    "b": st.booleans(),
+    "o": st.integers(0, 255),
+    "h": st.integers(0, 5),
+    "l": st.integers(0, 5),
+    "L": st.integers(0, 5),
+}
+
+
+def filled(method: m.Method) -> st.SearchStrategy[bytes]:
+    """The method on channel 1, or 0 for those of the connection, with values that make some sense."""
+    letters = [field for field in method.fields if field[0] != "-"]
+    channel = 0 if method.name.startswith("connection.") else 1
+    return st.tuples(*(FIELDS[letter] for letter in letters)).map(lambda values: method.frame(channel, *values))
+
+
+sensible = st.sampled_from([method for method in METHODS if not method.name.endswith("-ok")]).flatmap(filled)
 method_frames = st.builds(
     lambda method, channel, tail: encode_frame(1, channel, method.prefix + tail),
     st.sampled_from(METHODS),
@@ -92,7 +118,9 @@ method_frames = st.builds(
     st.binary(max_size=40),
 )
 frames = st.builds(encode_frame, st.integers(0, 9), st.integers(0, 3), st.binary(max_size=60))
-streams = st.lists(st.one_of(method_frames, frames, st.binary(max_size=30)), max_size=8).map(b"".join)
+streams = st.lists(
+    st.one_of(sensible, sensible, sensible, method_frames, frames, st.binary(max_size=30)), max_size=8
+).map(b"".join)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -123,3 +123,14 @@ def test_other_machines_need_a_password() -> None:
 def test_a_taken_port_is_told(broker: DevBroker) -> None:
     with pytest.raises(BrokerUnavailable, match=f"cannot listen on 127.0.0.1:{broker.port}"):
         DevBroker(port=broker.port).start()
+
+
+def test_a_message_above_the_limit_is_refused_and_not_kept(connect) -> None:
+    with DevBroker(limits=Limits(message=1000)) as broker:
+        channel = connect(broker).channel()
+        channel.confirm_select()
+        channel.queue_declare("q", auto_delete=False)
+        channel.basic_publish_confirm(Message(bytes(1000)), "", "q")
+        with pytest.raises(Exception, match="message size 300000 is larger than configured max size 1000"):
+            channel.basic_publish_confirm(Message(bytes(300_000)), "", "q")
+        assert broker.queues() == {"q": 1}
