@@ -1,0 +1,55 @@
+"""`mp broker run` and `mp worker`: the parts of `mp up`, one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `broker` and the command `worker`."""
+    group = typer.Typer(
+        help="Run an embedded broker by itself.", rich_markup_mode=app.rich_markup_mode, no_args_is_help=True
+    )
+    group.callback()(_broker)
+    group.command("run")(broker_run)
+    app.add_typer(group, name="broker")
+    app.command("worker")(worker)
+
+
+def _broker() -> None:
+    """Run an embedded broker by itself."""
+
+
+def broker_run(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 for a free one.")] = 0,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Where durable queues are kept.")] = None,
+) -> int:
+    """Run one embedded broker in the foreground. Without --data nothing survives its end.
+
+    Example: mp broker run --port 5681 --data /tmp/broker
+    """
+    from mpcli.verbs import broker as verb
+
+    return verb.run_broker(port, data)
+
+
+def worker(
+    name: Annotated[str, typer.Argument(metavar="SERVICE.MODE", help="Which app, such as mplogin.sync.")],
+    concurrency: Annotated[int, typer.Option("--concurrency", "-c", min=1, help="Pool processes.")] = 2,
+) -> None:
+    """Run one worker in the foreground; its brokers are found as `mp call` finds them.
+
+    Start as many as you like: the workers of a queue share it.
+
+    Example: mp worker mplogin.sync
+    """
+    import os
+
+    from mpcli.verbs import worker as verb
+
+    spec = verb.worker(Path.cwd(), name, concurrency)
+    os.chdir(spec.cwd)
+    os.execve(spec.argv[0], list(spec.argv), spec.env)  # noqa: S606 - the worker takes our place: its signals, its exit code
