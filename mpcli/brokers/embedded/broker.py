@@ -53,6 +53,7 @@ class Broker:
         self._dirty: list[Link] = []
         self._unconfirmed: dict[Channel, None] = {}
         self._blocked: set[Connection] = set()
+        self._cancelled: list[tuple[Channel, str]] = []
         if data is not None:
             self._recover(data)
         self.add_vhost("/")
@@ -77,6 +78,9 @@ class Broker:
 
     def flush(self) -> None:
         """Send what this turn produced: one write for each connection. Every entry from the loop ends with it."""
+        cancelled, self._cancelled = self._cancelled, []
+        for channel, tag in cancelled:
+            channel.notify_cancel(tag)
         while self._dirty:
             dirty, self._dirty = self._dirty, []
             for connection in dirty:
@@ -96,6 +100,10 @@ class Broker:
     def after_commit(self, channel: Channel) -> None:
         """The channel owes a confirm for something that the journal has not committed yet."""
         self._unconfirmed[channel] = None
+
+    def cancel_later(self, channel: Channel, tag: str) -> None:
+        """Tell the channel at the end of the turn: whoever deletes a queue hears of that first, as with RabbitMQ."""
+        self._cancelled.append((channel, tag))
 
     def owes_confirm(self, channel: Channel) -> bool:
         """Whether a confirm of the channel waits for the journal."""

@@ -247,8 +247,13 @@ class Channel:
     def queue_is_gone(self, consumer: Consumer) -> None:
         """Its queue was deleted: the consumer is no more."""
         self.consumers.pop(consumer.tag, None)
-        if self.connection.capable("consumer_cancel_notify") and not self.closing:
-            self.send(BASIC_CANCEL, consumer.tag, True)
+        if self.connection.capable("consumer_cancel_notify"):
+            self.broker.cancel_later(self, consumer.tag)
+
+    def notify_cancel(self, tag: str) -> None:
+        """Tell the client that its consumer is no more."""
+        if not self.closing:
+            self.send(BASIC_CANCEL, tag, True)
 
     def forget_reply(self) -> None:
         """Stop waiting for direct replies."""

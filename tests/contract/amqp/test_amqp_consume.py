@@ -144,6 +144,14 @@ def test_consumers_are_told_when_their_queue_is_deleted(connect) -> None:
     assert client.expect("basic.cancel", 1).values == ["t", True]
 
 
+def test_who_deletes_its_own_queue_hears_of_that_first(client) -> None:
+    client.queue("q", exclusive=True)
+    client.consume("q", "t")
+    client.send(1, m.QUEUE_DELETE, "q", False, False, False)
+    answers = [client.expect(("queue.delete-ok", "basic.cancel")).name for _ in range(2)]
+    assert answers == ["queue.delete-ok", "basic.cancel"]
+
+
 def test_who_cannot_be_told_is_not_told(connect) -> None:
     client = connect(1, 2, capabilities={})
     client.queue("q", exclusive=True)

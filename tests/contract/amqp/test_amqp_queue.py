@@ -166,15 +166,17 @@ def test_exclusive_queues_go_with_their_connection(connect) -> None:
     assert refused(other, "q", passive=True).code == 404
 
 
-def test_an_auto_delete_queue_goes_with_its_last_consumer(broker, client) -> None:
+def test_an_auto_delete_queue_goes_with_its_last_consumer(client) -> None:
     client.queue("q", auto_delete=True)
     tags = [client.consume("q"), client.consume("q")]
     client.call(1, m.BASIC_CANCEL, tags[0], False)
-    assert "q" in broker.queues()
+    client.queue("q", passive=True)
     client.call(1, m.BASIC_CANCEL, tags[1], False)
     deadline = time.monotonic() + 5
-    while "q" in broker.queues():
+    while not [event for event in client.events if event.name == "basic.return"]:
         assert time.monotonic() < deadline
+        client.publish("", "q", mandatory=True)
+        client.settled()
 
 
 def test_deleting_tells_how_many_messages_waited(client) -> None:
@@ -210,14 +212,18 @@ def test_deleting_under_a_condition(broker, client, if_unused: bool, wrong: str)
     assert caught.value.text == f"PRECONDITION_FAILED - queue 'q' in vhost '{broker.vhost}' {wrong}"
 
 
-def test_an_unused_queue_expires(broker, client) -> None:
+def test_an_unused_queue_expires(client) -> None:
     client.queue("q", expires=150)
     client.queue("used", expires=150)
-    client.consume("used")
+    client.consume("used", no_ack=True)
     deadline = time.monotonic() + 5
-    while "q" in broker.queues():
+    returned = False
+    while not returned:
         assert time.monotonic() < deadline
-    assert "used" in broker.queues()
+        client.publish("", "q", mandatory=True)
+        client.settled()
+        returned = any(event.name == "basic.return" for event in client.events)
+    client.queue("used", passive=True)
 
 
 def test_a_full_queue_drops_its_oldest(client) -> None:
