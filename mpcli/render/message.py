@@ -6,6 +6,7 @@ import json
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import isfinite
 
 from mpcli.render.escape import escape, escape_line
@@ -28,6 +29,10 @@ def iso(at: float) -> str:
         return str(at)
 
 
+# What arrives together has one time.
+_iso_once = lru_cache(64)(iso)
+
+
 def clock(at: float) -> str:
     """The local time of day, to the millisecond."""
     try:
@@ -42,9 +47,18 @@ def clock(at: float) -> str:
 def dumps(value: object) -> str:
     """One line of valid JSON, whatever the value holds: ASCII, no NaN, bytes as text or base64."""
     try:
-        return json.dumps(value, default=_other, allow_nan=False)
+        return _encoder.encode(value)
     except (ValueError, TypeError, RecursionError):
         return json.dumps(_tame(value), default=_other)
+
+
+class _Encoder(json.JSONEncoder):
+    def default(self, o: object) -> object:
+        return _other(o)
+
+
+# One for all: json.dumps makes an encoder for each call that is not by default.
+_encoder = _Encoder(allow_nan=False)
 
 
 def _other(value: object) -> object:
@@ -75,24 +89,24 @@ def _tame(value: object, depth: int = 0) -> object:
 def message_as_dict(seen: Seen, parameters: Parameters, full: bool = False) -> dict[str, object]:
     """What `--json` says of a message; with `full` also its properties, and its headers with their AMQP types."""
     view, message = seen.view, seen.message
-    headers, task = view.headers, seen.task
+    headers, task, field = view.headers, seen.task, view.field
     args, kwargs = view.args, view.kwargs
     found: dict[str, object] = {
         "kind": "message" if seen.kind == "task" else seen.kind,
-        "at": iso(seen.at),
+        "at": _iso_once(seen.at),
         "broker": seen.broker,
         "exchange": message.exchange,
         "routing_key": message.routing_key,
         "task": task,
         "id": view.id,
-        "root_id": view.field("root_id"),
-        "parent_id": view.field("parent_id"),
+        "root_id": field("root_id"),
+        "parent_id": field("parent_id"),
         "args": None if args is None else masked_args(args, parameters.get(task, ())),
         "kwargs": None if kwargs is None else masked(kwargs),
         "retries": view.retries,
-        "eta": view.field("eta"),
-        "expires": view.field("expires"),
-        "origin": view.field("origin"),
+        "eta": field("eta"),
+        "expires": field("expires"),
+        "origin": field("origin"),
         "protocol": view.protocol,
         "content_type": view.properties.get("content_type"),
         "size": len(message.body),

@@ -44,7 +44,8 @@ class CeleryView:
     def field(self, name: str) -> object:
         """A field of the protocol, from the headers or, in protocol 1, from the body; None when absent."""
         if "task" in self.headers:
-            return plain(self.headers.get(name))
+            value = self.headers.get(name)
+            return value if value is None or isinstance(value, str) else plain(value)
         body = self.body
         return body.get(name) if isinstance(body, dict) else None
 
@@ -106,7 +107,8 @@ class CeleryView:
     @property
     def steps(self) -> dict[str, int]:
         """How many tasks hang on this one: `chain`, `chord`, `callbacks`, `errbacks`, those that are not empty."""
-        return {name: _count(value) for name in _FOLLOWERS if (value := self.embed.get(name))}
+        embed = self.embed
+        return {name: _count(value) for name in _FOLLOWERS if (value := embed.get(name))}
 
     def repr_of(self, name: str) -> str:
         """`argsrepr` or `kwargsrepr`, the sender's own words on arguments that cannot be read."""
