@@ -32,10 +32,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_global_options)
     for module in COMMAND_MODULES:
-        try:
-            import_module(f"mpcli.cli.{module}").register(app)
-        except ModuleNotFoundError as e:
-            print("INTERIM missing", e, file=sys.stderr)
+        import_module(f"mpcli.cli.{module}").register(app)
     return app
 
 

@@ -40,7 +40,7 @@ def test_a_sync_task_prints_its_result_as_json_when_piped(shop: Shop) -> None:
 def test_an_async_task_prints_its_id(shop: Shop) -> None:
     done = shop("call", "mplogin.async.send_welcome_email", "--kwargs", json.dumps(_email_arguments(shop)))
     assert (done.returncode, done.stderr) == (0, "")
-    uuid.UUID(json.loads(done.stdout)["id"])
+    uuid.UUID(json.loads(done.stdout))
 
 
 def _email_arguments(shop: Shop) -> dict[str, str]:
@@ -84,14 +84,14 @@ def test_nobody_listening_is_said_at_the_timeout(shop: Shop) -> None:
     worker = _pid(shop, "mpwallet.sync")
     os.kill(worker, signal.SIGSTOP)  # first busy to the eye of the caller ...
     try:
-        done = shop("call", "mpwallet.sync.open", "user_id=stopped", "--timeout", "1")
+        done = shop("call", "mpwallet.sync.open", "owner=stopped", "--timeout", "1")
         assert (done.returncode, done.stdout) == (4, "")
         assert "nobody" not in done.stderr
     finally:
         os.kill(worker, signal.SIGCONT)
     os.kill(worker, signal.SIGKILL)  # ... then gone
-    _await(lambda: "nobody is listening" in shop("call", "mpwallet.sync.open", "user_id=gone", "--timeout", "1").stderr)
-    done = shop("call", "mpwallet.sync.open", "user_id=gone", "--timeout", "1")
+    _await(lambda: "nobody is listening" in shop("call", "mpwallet.sync.open", "owner=gone", "--timeout", "1").stderr)
+    done = shop("call", "mpwallet.sync.open", "owner=gone", "--timeout", "1")
     assert (done.returncode, done.stdout) == (4, "")
     assert "mpwallet.sync" in _two_lines(done.stderr)[0]
 
