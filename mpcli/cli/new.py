@@ -14,9 +14,9 @@ _Json = Annotated[bool, typer.Option("--json", help="A JSON object; the default 
 def register(app: typer.Typer) -> None:
     """Add the group `new`."""
     group = typer.Typer(
-        help="Make a platform or a service from the templates. What is there is never touched.",
+        help="Make a platform or a service from the templates. What is there is never touched.\n\n"
+        "Example: mp new service mplogin --example login",
         rich_markup_mode=app.rich_markup_mode,
-        no_args_is_help=True,
     )
     group.command("platform")(new_platform)
     group.command("service")(new_service)

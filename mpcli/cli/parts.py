@@ -11,7 +11,8 @@ import typer
 def register(app: typer.Typer) -> None:
     """Add the group `broker` and the command `worker`."""
     group = typer.Typer(
-        help="Run an embedded broker by itself.", rich_markup_mode=app.rich_markup_mode, no_args_is_help=True
+        help="Run an embedded broker by itself.\n\nExample: mp broker run --port 5681",
+        rich_markup_mode=app.rich_markup_mode,
     )
     group.callback()(_broker)
     group.command("run")(broker_run)

@@ -18,7 +18,6 @@ def register(app: typer.Typer) -> None:
     """Add the group and its commands."""
     group = typer.Typer(
         help="Look at recordings, which `mp tail --record FILE` makes.\n\nExample: mp record show login.mprec",
-        no_args_is_help=True,
     )
     for command in (show, stat, grep, diff):
         group.command(command.__name__)(command)
