@@ -51,7 +51,7 @@ class Broker:
         return f"amqp://{self.user}:{self.password}@{self.host}:{self.port}/{quote(self.vhost, safe='')}"
 
     def queues(self) -> dict[str, int]:
-        """The queues of the vhost and how many messages wait in each (those out for delivery do not)."""
+        """The queues of the vhost and how many messages each holds, those out for delivery included."""
         return self.server.queues(self.vhost)
 
     def close_connections(self) -> None:
@@ -130,8 +130,8 @@ class RabbitMQServer:
         lines = self._evaluate(
             "Count = fun(Q) -> case amqqueue:get_type(Q) of"
             " rabbit_quorum_queue -> {ok, {_, N}, _} ="
-            " ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_ready/1), N;"
-            " _ -> [{messages_ready, N}] = rabbit_amqqueue:info(Q, [messages_ready]), N end end,"
+            " ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1), N;"
+            " _ -> [{messages, N}] = rabbit_amqqueue:info(Q, [messages]), N end end,"
             'lists:flatten([io_lib:format("~w ~s|", [Count(Q), base64:encode(element(4, amqqueue:get_name(Q)))])'
             f' || Q <- rabbit_amqqueue:list(<<"{vhost}">>)]).'
         )
