@@ -40,6 +40,23 @@ def screen_of(command: list[str]) -> str:
     return b"".join(chunks).decode().replace("\r\n", "\n")
 
 
+def abridged(screen: str) -> str:
+    """Without the lists of files that `mp new` prints, and without where this machine keeps its Python."""
+    lines = screen.replace(sys.prefix, ".venv").strip("\n").splitlines()
+    shown = []
+    listing = False
+    for line in lines:
+        command = re.sub(r"\x1b\[[0-9;]*m", "", line)
+        if command.startswith("#"):
+            listing = False
+        if not listing:
+            shown.append(line)
+        if command.startswith("$ mp new"):
+            listing = True
+            shown.append("")
+    return "\n".join(shown)
+
+
 def draw(screen: str, title: str, file: Path) -> None:
     """Write the screen as SVG, with the reader's own monospace font instead of one from the network."""
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115
@@ -49,5 +66,4 @@ def draw(screen: str, title: str, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    shown = screen_of([sys.executable, "-m", "mpcli", "demo"]).strip("\n")
-    draw("$ mp demo\n" + shown, "mp demo", HERE / "demo.svg")
+    draw("$ mp demo\n" + abridged(screen_of([sys.executable, "-m", "mpcli", "demo"])), "mp demo", HERE / "demo.svg")
