@@ -43,7 +43,12 @@ def test_one_command_is_enough_in_an_empty_folder(mp: Run, folder: Path, tmp_pat
     tasks = json.loads(mp("tasks", cwd=folder).stdout)
     assert [task["name"] for task in tasks] == ["mplogin.async.record_event", "mplogin.sync.recent_events"]
 
+
+def test_what_was_made_is_undone_by_the_command_that_it_prints(mp: Run, folder: Path) -> None:
+    made = json.loads(mp("new", "service", "mplogin", cwd=folder).stdout)
+
     subprocess.run(made["undo"], shell=True, cwd=folder, check=True)
+
     assert names(folder) == []
 
 
