@@ -126,14 +126,17 @@ class RabbitMQServer:
         self._evaluate(f'catch rabbit_vhost:delete(<<"{name}">>, <<"mp">>), [].')
 
     def queues(self, vhost: str) -> dict[str, int]:
-        # A quorum queue is asked itself: its published figures are up to five seconds old.
+        # A quorum queue is asked itself: its published figures are up to five seconds old. A queue may go while it
+        # is asked: then it is not there; any other failure is one.
         lines = self._evaluate(
             "Count = fun(Q) -> case amqqueue:get_type(Q) of"
             " rabbit_quorum_queue -> {ok, {_, N}, _} ="
             " ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1), N;"
             " _ -> [{messages, N}] = rabbit_amqqueue:info(Q, [messages]), N end end,"
-            'lists:flatten([io_lib:format("~w ~s|", [Count(Q), base64:encode(element(4, amqqueue:get_name(Q)))])'
-            f' || Q <- rabbit_amqqueue:list(<<"{vhost}">>)]).'
+            "Line = fun(Q) -> Name = amqqueue:get_name(Q), case catch Count(Q) of N when is_integer(N) ->"
+            ' io_lib:format("~w ~s|", [N, base64:encode(element(4, Name))]);'
+            ' _ -> {error, not_found} = rabbit_amqqueue:lookup(Name), "" end end,'
+            f'lists:flatten([Line(Q) || Q <- rabbit_amqqueue:list(<<"{vhost}">>)]).'
         )
         from base64 import b64decode
 
