@@ -55,9 +55,7 @@ WITH_DAEMON = (
     f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {SLEEP!r}], start_new_session=True)\n"
     "time.sleep(1000)"
 )
-STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(1000)"
-)
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
 
 
 def process(name: str, code: str = SLEEP, stage: int = 0, **more: object) -> dict[str, object]:

@@ -104,7 +104,7 @@ def test_a_worker_consumes_its_own_queue_under_a_unique_name(tmp_path):
     words = " ".join(spec.argv)
     assert "-A mplogin.apps:sync_app worker -Q mplogin.sync -n mplogin.sync.abc@%h" in words
     assert (spec.name, spec.stage, spec.ready) == ("mplogin.sync", 3, Consumers("amqp://s", "mplogin.sync"))
-    assert spec.env["MP_SYNC_URL"], spec.env["MP_ASYNC_URL"] == ("amqp://s", "amqp://a")
+    assert (spec.env["MP_SYNC_URL"], spec.env["MP_ASYNC_URL"]) == ("amqp://s", "amqp://a")
     assert spec.env["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path)
 
 
