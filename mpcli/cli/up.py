@@ -22,6 +22,7 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all is ready.")] = False,
     sync_port: _Port = None,
     async_port: _Port = None,
+    owner: Annotated[int | None, typer.Option(metavar="PID", help="Stop when this process has ended.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON Lines, one for each event.")] = False,
 ) -> None:
     """Start two brokers and a worker for every app of this platform, and show their logs.
@@ -36,7 +37,7 @@ def up(
     from mpcli.render.up import show_events
     from mpcli.verbs import up as verb
 
-    events = verb.up(Path.cwd(), broker=broker, sync_port=sync_port, async_port=async_port, detach=detach)
+    events = verb.up(Path.cwd(), broker=broker, sync_port=sync_port, async_port=async_port, detach=detach, owner=owner)
     with closing(events):  # when stdout goes away, what was started must not stay
         show_events(events, as_json or not stdout_is_terminal())
 

@@ -13,16 +13,22 @@ from pathlib import Path
 from mpcli.bus.naming import Mode
 from mpcli.errors import MpError
 from mpcli.platform.processes import ProcessSpec
-from mpcli.platform.state import BROKER, WORKER, RunningState, remove_state, this_process
+from mpcli.platform.state import BROKER, WORKER, RunningProcess, RunningState, remove_state, this_process
 from mpcli.runner.events import Event, PlatformReady, TopologyDeclared
 from mpcli.runner.supervisor import Supervisor, all_of
 from mpcli.runner.topology import declare_apart
 from mpcli.wire.url import safe_url
 
+# Seconds between two looks at the owner; the kernel tells of the end of children only.
+_OWNER_POLL = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """All that a run needs to know; nothing was started yet. `began` is on the clock of `time.monotonic`."""
+    """All that a run needs to know; nothing was started yet. `began` is on the clock of `time.monotonic`.
+
+    A run with an `owner` stops when that process has ended, in whatever way.
+    """
 
     runtime: Path
     broker: str
@@ -32,6 +38,7 @@ class RunPlan:
     services: list[str]
     began: float
     detached: bool = False
+    owner: RunningProcess | None = None
 
 
 def new_run_name() -> str:
@@ -94,6 +101,7 @@ class _Run:
         """Start, watch, stop; True when it was interrupted before it was ready, or told twice to stop."""
         supervisor, ready = self._supervisor, False
         failure: MpError | None = None
+        owned = asyncio.ensure_future(self._stop_with_owner())
         try:
             supervisor.open()
             ready = await supervisor.unless_stopped(self._start())
@@ -102,12 +110,20 @@ class _Run:
         except MpError as error:
             failure = error
         finally:
+            owned.cancel()
             reason = supervisor.stop_reason or (failure.message if failure else "an unexpected error")
             await supervisor.close(reason)
             remove_state(self._plan.runtime)
         if failure is not None:
             raise failure
         return not ready or supervisor.interrupted
+
+    async def _stop_with_owner(self) -> None:
+        owner = self._plan.owner
+        if owner is not None:
+            while owner.alive:  # noqa: ASYNC110 - no event tells of the end of a process that is not a child
+                await asyncio.sleep(_OWNER_POLL)
+            self._supervisor.request_stop(f"process {owner.pid}, to which this run belongs, has ended")
 
     async def _start(self) -> None:
         plan, supervisor = self._plan, self._supervisor

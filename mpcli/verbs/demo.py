@@ -95,9 +95,7 @@ def _temporary_platform() -> Iterator[Path]:
     finally:
         if (folder / "mp.toml").exists():
             # After a whole tour this finds nothing to stop; after Ctrl-C or a failure it does.
-            subprocess.run(
-                _command(DOWN), cwd=folder, env=_environment(), capture_output=True, check=False, timeout=60
-            )
+            subprocess.run(_command(DOWN), cwd=folder, env=_environment(), capture_output=True, check=False, timeout=60)
         shutil.rmtree(parent, ignore_errors=True)
 
 
@@ -109,7 +107,9 @@ def _run(step: Step, folder: Path) -> object:
             _command(step), cwd=folder, env=_environment(), stdout=stdout, check=False, timeout=_STEP_DEADLINE
         )
     except subprocess.TimeoutExpired as error:
-        raise MpError(f"`mp {step.argv[0]}` did not end within {_STEP_DEADLINE} s", "run it alone to see why") from error
+        raise MpError(
+            f"`mp {step.argv[0]}` did not end within {_STEP_DEADLINE} s", "run it alone to see why"
+        ) from error
     if done.returncode != step.exit_code:
         raise MpError(
             f"`mp {' '.join(step.argv[:2])}` exited with {done.returncode} instead of {int(step.exit_code)}",
@@ -119,7 +119,9 @@ def _run(step: Step, folder: Path) -> object:
 
 
 def _command(step: Step) -> list[str]:
-    return [sys.executable, "-m", "mpcli", *step.argv]
+    # Whatever ends the tour, kill -9 too, ends the platform that it started.
+    owner = ["--owner", str(os.getpid())] if step.argv[0] == "up" else []
+    return [sys.executable, "-m", "mpcli", *step.argv, *owner]
 
 
 def _environment() -> dict[str, str]:

@@ -12,7 +12,7 @@ from mpcli.bus.naming import Mode
 from mpcli.errors import ConfigError, UsageError
 from mpcli.platform.layout import Platform, Service, load_platform
 from mpcli.platform.processes import ProcessSpec
-from mpcli.platform.state import read_state, remove_state
+from mpcli.platform.state import RunningProcess, read_state, remove_state, start_time
 from mpcli.runner.detach import run_detached
 from mpcli.runner.events import Event, LeftoversEnded, Warned
 from mpcli.runner.leftovers import end_leftovers
@@ -34,16 +34,19 @@ def up(
     sync_port: int | None = None,
     async_port: int | None = None,
     detach: bool = False,
+    owner: int | None = None,
 ) -> Generator[Event]:
     """Start brokers and a worker for every app of the platform that `start` lies in; yield what happens.
 
-    Empty values stand for what mp.toml says. Ends when everything was stopped; detached, when everything is ready.
+    Empty values stand for what mp.toml says. With the pid of an `owner` the run stops when that process ends.
+    The events end when everything was stopped; detached, when everything is ready.
     Raises `MpError`; what was started by then is stopped first.
     """
     began = time.monotonic()
     platform = load_platform(start)
     services = platform.services()
     provider = _provider_name(platform, broker)
+    owned_by = _owner(owner)
     ports = {
         Mode.SYNC: sync_port or platform.ports[Mode.SYNC],
         Mode.ASYNC: async_port or platform.ports[Mode.ASYNC],
@@ -67,11 +70,21 @@ def up(
             services=[service.name for service in services],
             began=began,
             detached=detach,
+            owner=owned_by,
         )
         if detach:
             yield from run_detached(lambda: run_platform(plan, run, lock), platform.root, runtime / "logs")
         else:
             yield from run_platform(plan, run, lock)
+
+
+def _owner(pid: int | None) -> RunningProcess | None:
+    if pid is None:
+        return None
+    owner = RunningProcess("owner", pid, start_time(pid))
+    if not owner.started:
+        raise UsageError(f"there is no process {pid}", "--owner takes the pid of one that runs, such as $$")
+    return owner
 
 
 def _provider_name(platform: Platform, asked: str) -> str:

@@ -61,3 +61,16 @@ def test_interrupted_it_leaves_nothing_either(mp_program: str, tmp_path: Path, e
     while _processes_below(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert _processes_below(tmp_path) == []
+
+
+def test_killed_it_leaves_no_process(mp_program: str, tmp_path: Path, empty_home: dict[str, str]) -> None:
+    demo = _start(mp_program, tmp_path, empty_home)
+    for line in demo.stdout:
+        if "$ mp ps" in line:
+            break
+    demo.kill()
+    demo.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while _processes_below(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert _processes_below(tmp_path) == []
