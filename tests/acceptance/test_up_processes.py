@@ -204,3 +204,55 @@ def test_down_stops_what_runs_in_another_terminal(terminal, platform):
     assert down.returncode == 0
     terminal.until("all is stopped")
     assert terminal.exit_code() == 0
+
+
+def start(program: str, folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [program, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+
+
+def test_the_reader_of_a_pipe_goes_away(platform, mp_program, empty_home, processes_of):
+    with start(mp_program, platform.folder, empty_home, "up", *free_ports()) as up:
+        assert up.stdout is not None
+        while json.loads(up.stdout.readline())["event"] != "ready":
+            pass
+        up.stdout.close()
+        os.kill(rows(platform)["mplogin.async"]["pid"], signal.SIGKILL)  # there is something to tell, and nobody reads
+        up.wait(30)
+    assert not processes_of(platform.folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_detaching_command_that_is_interrupted_stops_what_it_started(
+    platform, mp_program, empty_home, processes_of, number
+):
+    with start(mp_program, platform.folder, empty_home, *START, *free_ports()) as up:
+        assert up.stdout is not None
+        while json.loads(up.stdout.readline())["event"] != "started":
+            pass
+        up.send_signal(number)
+        up.stdout.read()
+        assert up.wait(30) == 130
+    assert not processes_of(platform.folder)
+
+
+def test_with_remote_brokers_only_workers_are_started(platform, mp_program, empty_home, run_folder):
+    environment = {**empty_home, "MP_TEST_RUN": str(run_folder), "MP_BROKER_PASSWORD": "remote-secret"}
+    brokers = [start(mp_program, run_folder, environment, "broker", "run", "--port", "0") for _ in range(2)]
+    try:
+        ports = [broker.stdout.readline().strip().rpartition(":")[2] for broker in brokers]
+        lines = [
+            f'{mode}_url = "amqp://guest:remote-secret@127.0.0.1:{port}//"'
+            for mode, port in zip(("sync", "async"), ports, strict=True)
+        ]
+        (platform.folder / "mp.toml").write_text("\n".join(["[broker]", *lines]))
+        up = platform(*START)
+        assert up.returncode == 0, up.stderr
+        assert set(rows(platform)) == {"mplogin.sync", "mplogin.async"}
+        assert "remote-secret" not in up.stdout + up.stderr + platform("ps").stdout
+        assert platform("down").returncode == 0
+    finally:
+        for broker in brokers:
+            broker.terminate()
+            broker.communicate(timeout=20)

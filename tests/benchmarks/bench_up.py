@@ -1,6 +1,6 @@
 """How long `mp up` takes until all is ready, and where the time goes, against what four workers cannot do without.
 
-The floor is Python starting four times, side by side, and importing what a Celery worker imports, no matter what mp does.
+The floor is four Pythons, side by side, that import what a Celery worker imports and do nothing else.
 """
 
 from __future__ import annotations
@@ -77,9 +77,8 @@ def main() -> None:
     print(
         f"Seconds, medians of {ROUNDS}. Four bare processes that import what a Celery worker imports: {lowest:.2f} s.\n"
     )
-    print(
-        "| broker | brokers ready | topology (meanwhile) | workers ready | all ready | of the floor | whole command | `mp down` |"
-    )
+    heads = ("broker", "brokers", "topology, meanwhile", "workers", "all ready", "of the floor", "command", "`mp down`")
+    print(f"| {' | '.join(heads)} |")
     print("|---|---|---|---|---|---|---|---|")
     for broker, row in medians.items():
         print(
