@@ -39,20 +39,14 @@ def workers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def broker() -> Iterator[DevBroker]:
-    """One broker for both modes: their exchanges and queues have names of their own."""
-    with DevBroker() as broker:
-        yield broker
-
-
-@pytest.fixture(scope="session")
-def caller(broker: DevBroker, workers_folder: Path) -> Iterator[Caller]:
+def caller(mp_broker_server: DevBroker, workers_folder: Path) -> Iterator[Caller]:
     """A client of the service while its workers run. The first call waits until they are up."""
-    declare_topology({queue.split(".")[0] for queue in WORKERS}, dict.fromkeys(Mode, broker.url))
+    url = mp_broker_server.url  # one broker for both modes: their exchanges and queues have names of their own
+    declare_topology({queue.split(".")[0] for queue in WORKERS}, dict.fromkeys(Mode, url))
     with ExitStack() as stack:
         for queue, app in WORKERS.items():
-            stack.enter_context(_worker(app, queue, broker.url, workers_folder))
-        yield stack.enter_context(Caller(broker.url, broker.url, prefix="{{ cookiecutter.prefix }}", timeout=60))
+            stack.enter_context(_worker(app, queue, url, workers_folder))
+        yield stack.enter_context(Caller(url, url, prefix="{{ cookiecutter.prefix }}", timeout=60))
 
 
 @contextmanager

@@ -42,11 +42,11 @@ def test_the_sync_worker_answers(caller: Caller) -> None:
 {% for stub in cookiecutter.stubs.async[:1] %}
 
 
-def test_the_async_worker_keeps_what_failed_as_a_dead_letter(caller: Caller, broker: DevBroker) -> None:
+def test_the_async_worker_keeps_what_failed_as_a_dead_letter(caller: Caller, mp_broker_server: DevBroker) -> None:
     caller.send("{{ stub.task }}"{{ ", " if stub.sample }}{{ stub.sample }})
 
     deadline = time.monotonic() + 60
-    while broker.queues()["{{ cookiecutter.service }}.dead"] != 1:
+    while mp_broker_server.queues()["{{ cookiecutter.service }}.dead"] != 1:
         assert time.monotonic() < deadline, "the message never became a dead letter"
         time.sleep(0.02)
 {% endfor %}
