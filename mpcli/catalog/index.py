@@ -1,7 +1,7 @@
 """The catalog as sorted lines on disk, for TAB and for one call: found by bisection, without parsing the rest.
 
 Three files in the platform's cache folder, written by `mpcli.catalog.indexing` after each scan: `tasks` (a line for
-each task), `services`, and `stamps` (what was looked at, and its time and size then). Only `os` is imported: all of
+each task), `services`, and `stamps` (what was looked at, and its time and size then). Little is imported: all of
 a TAB has to fit into a fifth of Python's own start.
 
 Freshness: the platform's folder and the files of the services in question are held against their stamps, as long as
@@ -14,6 +14,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+
+from mpcli.platform.root import cache_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,11 +44,6 @@ class IndexedTask:
         import json
 
         return list(json.loads(self.json))
-
-
-def cache_folder(root: str) -> str:
-    """Where a platform's catalog is remembered; safe to delete."""
-    return os.path.join(root, ".mp", "cache")
 
 
 def with_prefix(file: str, prefix: str) -> Iterator[bytes]:
@@ -83,6 +80,11 @@ def tasks(root: str, prefix: str) -> list[IndexedTask]:
     """The tasks in the platform's source whose names begin with `prefix`, by name, as fresh as is said above."""
     refresh(root, prefix)
     return [IndexedTask(line) for line in with_prefix(os.path.join(cache_folder(root), TASKS), prefix)]
+
+
+def live_tasks(root: str, context: str, prefix: str) -> list[IndexedTask]:
+    """The tasks that workers of the context served when they were last asked."""
+    return [IndexedTask(line) for line in with_prefix(os.path.join(cache_folder(root), f"live.{context}"), prefix)]
 
 
 def lookup(root: str, name: str) -> IndexedTask | None:

@@ -14,9 +14,10 @@ from contextlib import suppress
 from typing import Any
 
 from mpcli.bus.naming import Mode, TaskName
-from mpcli.catalog.index import TASKS, cache_folder, stamp
+from mpcli.catalog.index import TASKS, stamp
 from mpcli.catalog.indexing import write_index, write_services, write_stamps
 from mpcli.errors import InvalidName
+from mpcli.platform.root import cache_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -31,10 +31,10 @@ def _run(argv: list[str]) -> int:
 
         sys.stdout.write(f"mp {__version__}\n")
         return 0
-    if argv[:1] == ["__complete"]:
-        from mpcli.cli.completion import complete
+    if argv[:1] in (["__complete"], ["__complete_line"]):
+        from mpcli.cli.tab import main as tab
 
-        return complete(argv[1:])
+        return tab(argv)
     if argv[:1] == ["call"]:
         from mpcli.cli.fast_call import run
 

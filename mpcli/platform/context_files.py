@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mpcli.errors import ConfigError
 from mpcli.platform.expansion import add_options
+from mpcli.platform.root import user_folder
 from mpcli.platform.toml_file import Table, read_toml, refuse_unknown
 
 LOCAL = "local"
@@ -43,9 +44,7 @@ class ContextTable:
 
 def user_file() -> Path:
     """The user's configuration, by the XDG base directory specification; it need not exist."""
-    base = os.environ.get("XDG_CONFIG_HOME", "")
-    folder = Path(base) if os.path.isabs(base) else Path.home() / ".config"
-    return folder / "mp" / "config.toml"
+    return Path(user_folder("XDG_CONFIG_HOME", ".config")) / "config.toml"
 
 
 def user_contexts() -> dict[str, ContextTable]:

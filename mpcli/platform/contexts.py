@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 from mpcli.bus.naming import DEFAULT_PREFIX, Mode, check_prefix
 from mpcli.errors import BrokerUnreachable, ConfigError, NoPlatform, SafetyRefusal
+from mpcli.platform.root import CONFIG_FILE, RUNTIME_FOLDER, choice_file, platform_root, read_choice
 from mpcli.platform.state import read_state
 
 TYPE_CHECKING = False
@@ -23,12 +24,8 @@ if TYPE_CHECKING:
     from mpcli.platform.context_files import ContextTable
     from mpcli.platform.layout import Platform
 
-CONFIG_FILE = "mp.toml"
-RUNTIME_FOLDER = ".mp"
 LOCAL = "local"
 FREE, CONFIRM, READONLY = "free", "confirm", "readonly"
-# Holds the name that `mp context use` chose; plain text, because it is looked at by every command and on TAB.
-CHOICE_FILE = "context"
 
 Ask = Callable[[str], bool]
 
@@ -168,21 +165,9 @@ def chosen(root: str, context: str | None, environ: Mapping[str, str]) -> tuple[
         return context, "flag"
     if name := environ.get("MP_CONTEXT"):
         return name, "MP_CONTEXT"
-    file = choice_file(root)
-    try:
-        with open(file, encoding="utf-8") as stream:
-            return stream.read(200).strip() or LOCAL, file
-    except (OSError, UnicodeDecodeError):
-        return LOCAL, "default"
-
-
-def choice_file(root: str) -> str:
-    """Where the choice of `mp context use` is kept: in the platform, or outside of any for the user."""
-    if root:
-        return os.path.join(root, RUNTIME_FOLDER, CHOICE_FILE)
-    base = os.environ.get("XDG_CONFIG_HOME", "")
-    folder = base if os.path.isabs(base) else os.path.expanduser("~/.config")
-    return os.path.join(folder, "mp", CHOICE_FILE)
+    if name := read_choice(root):
+        return name, choice_file(root)
+    return LOCAL, "default"
 
 
 def defined(root: str) -> tuple[Platform | None, dict[str, ContextTable]]:
@@ -219,16 +204,6 @@ def allow_write(context: Context, what: str, yes: bool = False, ask: Ask | None 
         )
     if not ask(f"{what} in context {context.name}?"):
         raise SafetyRefusal(f"not confirmed: {what} in context {context.name}", "nothing was changed")
-
-
-def platform_root(start: Path | str) -> str:
-    """The nearest folder, from `start` upwards, that holds mp.toml; empty when there is none."""
-    folder = os.path.realpath(start)
-    while not os.path.isfile(os.path.join(folder, CONFIG_FILE)):
-        folder, below = os.path.dirname(folder), folder
-        if folder == below:
-            return ""
-    return folder
 
 
 def _prefix(environ: Mapping[str, str], prefix: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mpcli.cli.completion import COMMANDS
+from mpcli.cli.command_table import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]

@@ -1,0 +1,78 @@
+"""Writes `command_table.py`: `python -m mpcli.cli.table`, after a command or an option was added.
+
+TAB cannot ask typer, which costs ten times what it may; so what typer knows is written down, and a test holds it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from pprint import pformat
+from typing import Any
+
+FILE = Path(__file__).with_name("command_table.py")
+_HEAD = '''"""The command line as TAB sees it, written by `python -m mpcli.cli.table`."""
+
+from __future__ import annotations
+
+# fmt: off
+'''
+
+
+def table() -> str:
+    """The module's text, from the typer application."""
+    import typer
+
+    from mpcli.cli.app import build_app
+
+    root = typer.main.get_command(build_app())
+    commands: dict[str, tuple[str, ...]] = {}
+    options: dict[str, dict[str, str]] = {}
+    arguments: dict[str, tuple[str, ...]] = {}
+    for path, command in _commands(root, ""):
+        inner = tuple(name for name, sub in getattr(command, "commands", {}).items() if not sub.hidden)
+        if path and " " not in path:
+            commands[path] = inner
+        options[path] = {
+            name: "" if _takes_nothing(parameter) else _kind(parameter)
+            for parameter in command.params
+            if parameter.param_type_name == "option" and not parameter.hidden
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        } | {"--help": ""}
+        arguments[path] = tuple(
+            _kind(parameter) + ("..." if parameter.nargs == -1 else "")
+            for parameter in command.params
+            if parameter.param_type_name == "argument"
+        )
+    parts = (
+        ("COMMANDS: dict[str, tuple[str, ...]]", commands),
+        ("OPTIONS: dict[str, dict[str, str]]", options),
+        ("ARGUMENTS: dict[str, tuple[str, ...]]", arguments),
+    )
+    texts = (f"{name} = {pformat(value, width=110, sort_dicts=False)}" for name, value in parts)
+    return _HEAD + "\n".join(texts) + "\n"
+
+
+def _commands(command: Any, path: str) -> list[tuple[str, Any]]:
+    found = [(path, command)]
+    for name, sub in getattr(command, "commands", {}).items():
+        if not sub.hidden:
+            found += _commands(sub, f"{path} {name}".strip())
+    return found
+
+
+def _takes_nothing(parameter: Any) -> bool:
+    return bool(parameter.is_flag or getattr(parameter, "count", False))
+
+
+def _kind(parameter: Any) -> str:
+    """The choices, or the metavar, which names what is wanted (TASK, CONTEXT, FILE), or else the parameter's name."""
+    choices = getattr(getattr(parameter, "type", None), "choices", None)
+    if choices:
+        return "|".join(map(str, choices))
+    return str(parameter.metavar or parameter.name).strip("[].").upper()
+
+
+if __name__ == "__main__":
+    FILE.write_text(table(), encoding="utf-8")
+    sys.stdout.write(f"{FILE.name} is written\n")
