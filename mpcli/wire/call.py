@@ -159,7 +159,8 @@ def send(connection: Connection, name: TaskName, args: list[object], kwargs: dic
                 return message.id
             if incoming.method is BASIC_NACK:
                 raise BrokerRefused(f"the broker at {connection.url.address} could not keep {name}", "see its log")
-            raise_undelivered(connection, name, incoming)
+            if incoming.channel == _WORK:  # what was asked on other channels may fail as it likes
+                raise_undelivered(connection, name, incoming)
     except TimeoutError:
         raise _unconfirmed(connection, name) from None
 

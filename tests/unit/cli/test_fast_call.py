@@ -55,7 +55,7 @@ def by_typer(words: list[str]) -> object:
         typer.main.get_command(app).main(args=words, prog_name="call", standalone_mode=False)
     except MpError as error:
         seen.append((type(error), error.message))
-    except Exception as error:  # typer's own usage errors, which have no stable home
+    except Exception as error:  # noqa: BLE001 - typer's own usage errors, which have no stable home
         seen.append(type(error))
     return seen[0] if seen else None
 
@@ -101,8 +101,8 @@ def test_what_is_odd_is_handed_over():
 def test_the_hot_path_leaves_the_heavy_ones_out():
     code = (
         "import sys; from mpcli.cli.entry import main; code = main(['call', 'mplogin.sync.x', 'a=1']); "
-        "heavy = {'typer', 'rich', 'pydantic', 'celery', 'kombu', 'logging', 'ssl', 'tomllib', 'dataclasses', 'asyncio', "
-        "'typing', 'uuid', 'inspect', 'pathlib', 'importlib.metadata', 'click'}; "
+        "heavy = {'typer', 'rich', 'pydantic', 'celery', 'kombu', 'logging', 'ssl', 'tomllib', 'dataclasses', "
+        "'asyncio', 'typing', 'uuid', 'inspect', 'pathlib', 'importlib.metadata', 'click'}; "
         "print(code, sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
