@@ -27,8 +27,7 @@ Words = tuple[str, list[str], str | None, str | None, float, bool]
 
 def parse(argv: list[str]) -> Words | None:
     """The arguments of `build_request`, or None when there is anything that needs a real parser."""
-    task = ""
-    items: list[str] = []
+    positional: list[str] = []
     options: dict[str, str] = {}
     as_json = False
     words = iter(argv)
@@ -45,14 +44,12 @@ def parse(argv: list[str]) -> Words | None:
             options[name] = value
         elif word.startswith("-") and word != "-":
             return None
-        elif task:
-            items.append(word)
         else:
-            task = word
+            positional.append(word)
     timeout = options.get("--timeout", "10")
-    if task in ("", "-") or not _is_plain_number(timeout):
+    if not positional or positional[0] in ("", "-") or not _is_plain_number(timeout):
         return None
-    return task, items, options.get("--args"), options.get("--kwargs"), float(timeout), as_json
+    return positional[0], positional[1:], options.get("--args"), options.get("--kwargs"), float(timeout), as_json
 
 
 def _is_plain_number(text: str) -> bool:

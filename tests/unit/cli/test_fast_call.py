@@ -67,11 +67,12 @@ def request_of(words):
         return type(error), error.message
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=200)
 @given(st.lists(WORDS, max_size=6))
 @example(["mplogin.sync.register", "a=1", "--timeout", "3", "--json"])
 @example(["--args", "[1]", "mplogin.sync.register"])
 @example(["mplogin.sync.register", "--timeout", "\u0663"])
+@example(["", "x", "mplogin.sync.register"])
 def test_both_parsers_agree(words):
     quick = parse(words)
     if quick is None or not (quick[1] or quick[2] is not None or quick[3] is not None):
