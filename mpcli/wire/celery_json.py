@@ -1,4 +1,4 @@
-"""JSON as kombu writes and reads it: datetime, date, time, Decimal, UUID, bytes are `{"__type__", "__value__"}` objects.
+"""JSON as kombu writes and reads it: datetime, date, time, Decimal, UUID, bytes as `{"__type__", "__value__"}` objects.
 
 Source: kombu.utils.json of kombu 5.3 and later. Importing kombu would cost a call 250 ms, so its rules are kept here;
 a contract test holds them against the real one.
