@@ -11,9 +11,13 @@ import sys
 
 def main(argv: list[str] | None = None) -> int:
     """Run `mp` with these arguments and return its exit code. Errors are printed here and nowhere else."""
+    is_own_process = argv is None
     argv = sys.argv[1:] if argv is None else argv
     try:
-        return _run(argv)
+        code = _quick(argv)
+        if code is not None and is_own_process:
+            _leave(code)
+        return _by_typer(argv) if code is None else code
     except KeyboardInterrupt:
         sys.stderr.write("\nmp: interrupted\n")
         return 130
@@ -25,7 +29,8 @@ def main(argv: list[str] | None = None) -> int:
         return _report(error, "--debug" in argv or bool(os.environ.get("MP_DEBUG")))
 
 
-def _run(argv: list[str]) -> int:
+def _quick(argv: list[str]) -> int | None:
+    """Do what is hot and plain and return its exit code; None for all else."""
     if argv == ["--version"]:
         from mpcli import __version__
 
@@ -38,9 +43,21 @@ def _run(argv: list[str]) -> int:
     if argv[:1] == ["call"]:
         from mpcli.cli.fast_call import run
 
-        code = run(argv[1:])
-        if code is not None:
-            return code
+        return run(argv[1:])
+    return None
+
+
+def _leave(code: int) -> None:
+    """End the process without taking the interpreter apart, which costs as much as a call's round trip (4 ms).
+
+    What is hot has no thread, no open file and nothing registered for the end; what was printed goes out first.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _by_typer(argv: list[str]) -> int:
     from mpcli.cli.app import run_typer
 
     return run_typer([word for word in argv if word != "--debug"])
