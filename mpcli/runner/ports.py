@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import socket
+import time
 
 from mpcli.bus.naming import Mode
 from mpcli.errors import BrokerUnavailable, ConfigError
@@ -12,6 +15,51 @@ from mpcli.runner.proc import owner_of_port
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORTS = {Mode.SYNC: 5681, Mode.ASYNC: 5682}
+# Seconds to wait for another platform of this user whose brokers are just starting.
+_PATIENCE = 20
+_GLANCE = 0.03
+
+
+class PortsLock:
+    """Held from the choice of ports until brokers listen on them: two platforms that start in the same moment would
+    choose the same ones. It is an aid: where it cannot be had, the start goes on, and a lost race is an error then.
+
+    The kernel releases it with its last holder, so nothing goes stale; forked processes share it.
+    """
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = None
+        try:
+            # Not TMPDIR: all platforms of a user must agree on the place. No link is followed in a folder of all users.
+            self._descriptor = os.open(
+                f"/tmp/mp-{os.getuid()}.ports",  # noqa: S108
+                os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC,
+                0o600,
+            )
+            self._take(self._descriptor)
+        except OSError:
+            self.close()
+
+    def _take(self, descriptor: int) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_GLANCE)
+
+    def release(self) -> None:
+        """The brokers listen: let the next one choose, whoever else of this run holds a copy."""
+        if self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of this process's copy."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def choose_ports(configured: dict[Mode, int | None]) -> tuple[dict[Mode, int], list[PortMoved]]:

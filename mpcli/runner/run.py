@@ -15,6 +15,7 @@ from mpcli.errors import MpError
 from mpcli.platform.processes import ProcessSpec
 from mpcli.platform.state import BROKER, WORKER, RunningProcess, RunningState, remove_state, this_process
 from mpcli.runner.events import Event, PlatformReady, TopologyDeclared
+from mpcli.runner.ports import PortsLock
 from mpcli.runner.supervisor import Supervisor, all_of
 from mpcli.runner.topology import declare_apart
 from mpcli.wire.url import safe_url
@@ -39,6 +40,7 @@ class RunPlan:
     began: float
     detached: bool = False
     owner: RunningProcess | None = None
+    ports_lock: PortsLock | None = None
 
 
 def new_run_name() -> str:
@@ -129,6 +131,8 @@ class _Run:
         plan, supervisor = self._plan, self._supervisor
         began = time.monotonic()
         await supervisor.start(plan.brokers, BROKER)
+        if plan.ports_lock is not None:
+            plan.ports_lock.release()
         brokers = time.monotonic()
         topology: list[float] = []
         await all_of([self._declare(topology), supervisor.start(plan.workers, WORKER)])

@@ -7,8 +7,8 @@ folder that is already there, or that appears in this very moment, is never touc
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,17 +21,21 @@ _PREFIX = ".mp-new-"
 @contextmanager
 def staging(root: Path) -> Iterator[Path]:
     """A hidden folder below `root`, gone at the end whatever happened. Raises `MpError` for a disk that says no."""
-    folder: Path | None = None
+    # The name is known before the folder is there, so that no moment is left in which Ctrl-C would forget it.
+    folder = root / f"{_PREFIX}{secrets.token_hex(6)}"
     try:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
+        folder.mkdir(mode=0o700)
         yield folder
     except OSError as error:
         raise MpError(
             f"cannot write in {root}: {error.strerror or error}", "nothing was changed; mend that and run it again"
         ) from error
     finally:
-        if folder is not None:
+        try:
             shutil.rmtree(folder, ignore_errors=True)
+        except KeyboardInterrupt:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def refuse_existing(root: Path, names: list[str]) -> None:

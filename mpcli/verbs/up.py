@@ -17,7 +17,7 @@ from mpcli.runner.detach import run_detached
 from mpcli.runner.events import Event, LeftoversEnded, Warned
 from mpcli.runner.leftovers import end_leftovers
 from mpcli.runner.lock import take_lock
-from mpcli.runner.ports import choose_ports
+from mpcli.runner.ports import PortsLock, choose_ports
 from mpcli.runner.reaper import GRACE
 from mpcli.runner.run import RunPlan, new_run_name, run_platform
 from mpcli.runner.workers import worker_process
@@ -54,7 +54,7 @@ def up(
     if provider == REMOTE and not services:
         raise UsageError("there is nothing to start: the brokers are remote, and there is no service here")
     runtime = platform.make_runtime()
-    with _locked(runtime) as lock:
+    with _locked(runtime) as lock, contextlib.closing(PortsLock()) as ports_lock:
         yield from _end_leftovers(runtime)
         brokers, urls, notes = _brokers(platform, provider, ports)
         yield from notes
@@ -71,6 +71,7 @@ def up(
             began=began,
             detached=detach,
             owner=owned_by,
+            ports_lock=ports_lock,
         )
         if detach:
             yield from run_detached(lambda: run_platform(plan, run, lock), platform.root, runtime / "logs")

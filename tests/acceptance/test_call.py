@@ -93,7 +93,9 @@ def test_nobody_listening_is_said_at_the_timeout(shop: Shop) -> None:
     _await(lambda: "nobody is listening" in shop("call", "mpwallet.sync.open", "owner=gone", "--timeout", "1").stderr)
     done = shop("call", "mpwallet.sync.open", "owner=gone", "--timeout", "1")
     assert (done.returncode, done.stdout) == (4, "")
-    assert "mpwallet.sync" in _two_lines(done.stderr)[0]
+    waiting, *error = done.stderr.splitlines()
+    assert waiting == "mp: nobody is listening on mpwallet.sync; waiting 1 s for a worker to come"
+    assert "no reply from mpwallet.sync.open in 1 s: nobody is listening" in _two_lines("\n".join(error))[0]
 
 
 def _pid(shop: Shop, name: str) -> int:

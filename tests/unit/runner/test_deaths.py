@@ -186,10 +186,13 @@ def test_when_nothing_runs_any_more_the_run_ends(drive, process_of):
     assert run.wait() == 1
 
 
-def test_a_process_that_cannot_end_is_killed_after_its_grace(drive, process_of, programs):
+def test_a_process_that_cannot_end_is_killed_after_its_grace(drive, process_of, programs, eventually):
     run = drive([process_of("broker")], [process_of("worker", programs["pool"], 1, grace=0.3)])
     run.until("ready")
-    os.kill(pid_of(run, "worker"), signal.SIGSTOP)
+    worker = pid_of(run, "worker")
+    os.kill(worker, signal.SIGSTOP)
+    # Of two signals that wait the kernel delivers the lower number first: SIGTERM would come before SIGSTOP.
+    eventually(lambda: Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0] == "T")
     run.signal(signal.SIGTERM)
     assert run.until("process-stopped", process="worker")["killed"] is True
     assert run.wait() == 0
