@@ -10,7 +10,10 @@ import typer
 from mpcli.errors import UsageError
 
 # In the order in which a newcomer needs them; `mp --help` keeps it.
-COMMAND_MODULES = ("demo", "new", "up", "call", "tasks", "tail", "record", "parts", "completion")
+COMMAND_MODULES = (
+    *("demo", "new", "up", "call", "tasks", "describe"),
+    *("tail", "record", "parts", "context", "config", "completion"),
+)
 
 HELP = """The developer's shell for a platform of Celery services on RabbitMQ.
 

@@ -15,11 +15,13 @@ def register(app: typer.Typer) -> None:
 
 def tasks(
     pattern: Annotated[str, typer.Argument(help="A part of the name, or a pattern such as 'mplogin.sync.*'.")] = "",
+    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose workers to ask.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Only what the source says; ask no worker.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list; the default when piped.")] = False,
 ) -> None:
-    """List the tasks of this platform, with signature, first line of the doc and where they are defined.
+    """List the tasks of this platform: signature, first line of the doc, where they are defined, who serves them.
 
-    They are read from the services' source; no broker is asked, nothing is imported.
+    They are read from the services' source, and the workers are asked when their brokers answer. Nothing is imported.
 
     Example: mp tasks mplogin
     """
@@ -27,4 +29,4 @@ def tasks(
     from mpcli.render.tasks import show_tasks
     from mpcli.verbs import tasks as verb
 
-    show_tasks(verb.tasks(Path.cwd(), pattern), as_json or not stdout_is_terminal())
+    show_tasks(verb.tasks(Path.cwd(), pattern, context, offline), as_json or not stdout_is_terminal())

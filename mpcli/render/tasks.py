@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
-from mpcli.catalog.source import SourceTask
 from mpcli.render.console import print_json, print_note, rich_console
 from mpcli.render.escape import escape_line
+from mpcli.verbs.tasks import Catalog
 
 
 def signature(parameters: Iterable[Mapping[str, object]], returns: object = None) -> str:
@@ -38,8 +38,9 @@ def _parameter(parameter: Mapping[str, object]) -> str:
     return text
 
 
-def show_tasks(tasks: list[SourceTask], as_json: bool) -> None:
+def show_tasks(found: Catalog, as_json: bool) -> None:
     """One row for each task; as JSON one object for each, in a list."""
+    tasks = found.tasks
     if as_json:
         print_json([task.as_dict() for task in tasks])
         return
@@ -49,9 +50,19 @@ def show_tasks(tasks: list[SourceTask], as_json: bool) -> None:
     from rich import box
     from rich.table import Table
 
-    table = Table("task", "signature", "what it does", "where", box=box.SIMPLE_HEAD, pad_edge=False)
+    live = found.live is not None
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("task", no_wrap=True)
+    for column in ("signature", "what it does", "where", *(["workers"] if live else [])):
+        table.add_column(column)
     for task in tasks:
-        first_line = task.doc.partition("\n")[0]
-        where = f"{os.path.relpath(task.file)}:{task.line}"
-        table.add_row(*map(escape_line, (task.name, signature(task.parameters, task.returns), first_line, where)))
+        shown = "(unknown)" if task.parameters is None else signature(task.parameters, task.returns)
+        where = f"{os.path.relpath(task.file)}:{task.line}" if task.file else ""
+        row = [task.name, shown, task.doc.partition("\n")[0], where]
+        if live:
+            row.append("?" if task.workers is None else str(len(task.workers)))
+        table.add_row(*map(escape_line, row))
     rich_console().print(table)
+    for task in tasks:
+        for sentence in task.disagreements:
+            print_note(f"{task.name}: {sentence}")

@@ -106,6 +106,16 @@ class Control:
                 break
         return found
 
+    def ask(self, method: str, arguments: dict[str, object], workers: list[str] | None = None) -> str:
+        """Send a request to all workers, or to those that are named; the ticket is for `replies`."""
+        ticket = new_id()
+        self._connection.send(self._request(ticket, method, arguments, workers))
+        return ticket
+
+    def replies(self, ticket: str, deadline: float) -> Iterator[tuple[str, object]]:
+        """Worker and answer, as they come, until the deadline; who knows how many to await leaves sooner."""
+        return self._replies(ticket, deadline)
+
     def _request(self, ticket: str, method: str, arguments: dict[str, object], workers: list[str] | None) -> bytes:
         """The frames of a request; the first one also opens the channel and the queue for the answers."""
         frames = b"" if self._queue else self._listen()

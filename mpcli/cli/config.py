@@ -1,0 +1,30 @@
+"""`mp config`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("config")(config)
+
+
+def config(
+    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="As if it were given to a command.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list; the default when piped.")] = False,
+) -> None:
+    """Show every setting, its value and where it came from: default, file, environment or flag.
+
+    Passwords are hidden.
+
+    Example: mp config --context staging
+    """
+    from mpcli.render.config import show_settings
+    from mpcli.render.console import stdout_is_terminal
+    from mpcli.verbs import config as verb
+
+    show_settings(verb.config(Path.cwd(), context), as_json or not stdout_is_terminal())

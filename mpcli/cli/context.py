@@ -1,0 +1,62 @@
+"""`mp context`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(
+        name="context",
+        help="Name the brokers to work with: local ones, staging, production.\n\nExample: mp context use staging",
+        no_args_is_help=True,
+    )
+    group.command("list")(list_)
+    group.command("use")(use)
+    group.command("show")(show)
+    app.add_typer(group)
+
+
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list; the default when piped.")] = False,
+) -> None:
+    """List the contexts of this platform and of your own configuration.
+
+    Example: mp context list
+    """
+    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.context import show_contexts
+    from mpcli.verbs.context import contexts
+
+    show_contexts(contexts(Path.cwd()), as_json or not stdout_is_terminal())
+
+
+def use(name: Annotated[str, typer.Argument(metavar="CONTEXT", help="Its name; local goes back.")]) -> None:
+    """Work in a context from now on: in this platform, or, outside of any, wherever there is none.
+
+    Example: mp context use staging
+    """
+    from mpcli.render.console import print_note
+    from mpcli.verbs import context as verb
+
+    file = verb.use(Path.cwd(), name)
+    print_note(f"working in {name} from now on ({file})")
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="CONTEXT", help="Its name; the current one if left out.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object; the default when piped.")] = False,
+) -> None:
+    """Show a context: its brokers without passwords, its safety, and who chose it.
+
+    Example: mp context show staging
+    """
+    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.context import show_context
+    from mpcli.verbs import context as verb
+
+    show_context(verb.show(Path.cwd(), name or None), as_json or not stdout_is_terminal())

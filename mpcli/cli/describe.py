@@ -1,0 +1,32 @@
+"""`mp describe`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("describe")(describe)
+
+
+def describe(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The whole name: mplogin.sync.register.")],
+    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose workers to ask.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Only what the source says; ask no worker.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object; the default when piped.")] = False,
+) -> None:
+    """Show all that is known of a task: signature, doc, place, limits, the workers that serve it now, its queue.
+
+    Each line says where it is known from: the source, the live workers, or what they said the last time.
+
+    Example: mp describe mplogin.sync.register
+    """
+    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.describe import show_description
+    from mpcli.verbs import describe as verb
+
+    show_description(verb.describe(Path.cwd(), task, context, offline), as_json or not stdout_is_terminal())

@@ -1,0 +1,48 @@
+"""Contexts as a table, and the question whether something may be done in one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from mpcli.render.console import print_json, print_line, rich_console
+from mpcli.render.escape import escape_line
+
+Row = dict[str, object]
+
+
+def show_contexts(rows: list[Row], as_json: bool) -> None:
+    """One row for each; the one that is worked in has a star."""
+    if as_json:
+        print_json(rows)
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("", "context", "sync", "async", "safety", "defined in", box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        name = Text(escape_line(str(row["name"])), style=str(row["colour"] or ""))
+        cells = (escape_line(str(row[key])) for key in ("sync_url", "async_url", "safety", "defined_in"))
+        table.add_row("*" if row["current"] else "", name, *cells)
+    rich_console().print(table)
+
+
+def show_context(row: Row, as_json: bool) -> None:
+    """A fact on each line."""
+    if as_json:
+        print_json(row)
+        return
+    for key, value in row.items():
+        print_line(f"{key:<11} {escape_line(str(value))}".rstrip())
+
+
+def asker() -> Callable[[str], bool] | None:
+    """What `allow_write` asks a person with; None where nobody can be asked, because there is no terminal."""
+    return _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
+
+
+def _ask(question: str) -> bool:
+    sys.stderr.write(f"{escape_line(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
