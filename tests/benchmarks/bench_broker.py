@@ -164,12 +164,14 @@ class Raw:
         properties = encode_properties({"delivery_mode": 2 if persistent else 1})
         one = m.BASIC_PUBLISH.frame(1, "", queue, False, False) + encode_content(1, properties, BODY, 131072)
         step = WINDOW // 5
-        batch, sent, confirmed = one * step, 0, 0
+        sent = confirmed = 0
         ahead: set[int] = set()
         while confirmed < count:
             while sent < count and sent - confirmed + step <= WINDOW:
-                self.socket.sendall(batch)
-                sent += step
+                # Not one more than `count`: `consume` counts bytes, and would take what is left over for deliveries.
+                more = min(step, count - sent)
+                self.socket.sendall(one * more)
+                sent += more
             for kind, _, payload in self.splitter.feed(self.socket.recv(65536)):
                 if kind == FRAME_METHOD:
                     tag, multiple = m.BASIC_ACK.decode(payload)
