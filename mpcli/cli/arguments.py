@@ -28,14 +28,25 @@ _PATIENCE = 10.0
 class CallRequest:
     """What the command line asks for, whichever parser read it. `timeout` is in seconds."""
 
-    __slots__ = ("args", "as_json", "kwargs", "task", "timeout")
+    __slots__ = ("args", "as_json", "context", "kwargs", "task", "timeout", "yes")
 
-    def __init__(self, task: str, args: list[object], kwargs: dict[str, object], timeout: float, as_json: bool) -> None:
+    def __init__(
+        self,
+        task: str,
+        args: list[object],
+        kwargs: dict[str, object],
+        timeout: float,
+        as_json: bool,
+        context: str = "",
+        yes: bool = False,
+    ) -> None:
         self.task = task
         self.args = args
         self.kwargs = kwargs
         self.timeout = timeout
         self.as_json = as_json
+        self.context = context
+        self.yes = yes
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CallRequest) and all(
@@ -50,7 +61,14 @@ class CallRequest:
 
 
 def build_request(
-    task: str, items: list[str], args_json: str | None, kwargs_json: str | None, timeout: float, as_json: bool
+    task: str,
+    items: list[str],
+    args_json: str | None,
+    kwargs_json: str | None,
+    timeout: float,
+    as_json: bool,
+    context: str = "",
+    yes: bool = False,
 ) -> CallRequest:
     """Put the words of the command line together, with what stdin holds. Raises `UsageError`, before anything is sent.
 
@@ -70,7 +88,7 @@ def build_request(
             _add(args, kwargs, {key: value}, item)
     if not items and args_json is None and kwargs_json is None and (text := peek_stdin()):
         _add(args, kwargs, _json(text, "stdin"), "stdin")
-    return CallRequest(task, args, kwargs, timeout, as_json)
+    return CallRequest(task, args, kwargs, timeout, as_json, context, yes)
 
 
 def _add(args: list[object], kwargs: dict[str, object], value: object, source: str, wanted: type | None = None) -> None:

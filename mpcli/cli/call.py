@@ -28,6 +28,8 @@ def call(
     kwargs: Annotated[str | None, typer.Option("--kwargs", metavar="JSON", help="Named arguments: an object.")] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the result.")] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON; the default when piped.")] = False,
+    context: Annotated[str, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
 ) -> int:
     """Call a sync task and print its result; send an async one and print its id.
 
@@ -38,4 +40,4 @@ def call(
     from mpcli.cli.arguments import build_request
     from mpcli.cli.fast_call import run_request
 
-    return run_request(build_request(task, items or [], args, kwargs, timeout, as_json))
+    return run_request(build_request(task, items or [], args, kwargs, timeout, as_json, context, yes))

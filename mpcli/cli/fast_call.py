@@ -22,21 +22,21 @@ def run(argv: list[str]) -> int | None:
     return run_request(build_request(*words))
 
 
-Words = tuple[str, list[str], str | None, str | None, float, bool]
+Words = tuple[str, list[str], str | None, str | None, float, bool, str, bool]
 
 
 def parse(argv: list[str]) -> Words | None:
     """The arguments of `build_request`, or None when there is anything that needs a real parser."""
     positional: list[str] = []
     options: dict[str, str] = {}
-    as_json = False
+    flags: set[str] = set()
     words = iter(argv)
     for word in words:
-        if word in ("--json", "--debug"):
-            as_json = as_json or word == "--json"
+        if word in ("--json", "--yes", "--debug"):
+            flags.add(word)
         elif word.startswith("--"):
             name, equals, value = word.partition("=")
-            if name not in ("--timeout", "--args", "--kwargs"):
+            if name not in ("--timeout", "--args", "--kwargs", "--context"):
                 return None
             value = value if equals else next(words, "")
             if not value or value.startswith("-"):
@@ -49,7 +49,8 @@ def parse(argv: list[str]) -> Words | None:
     timeout = options.get("--timeout", "10")
     if not positional or positional[0] in ("", "-") or not _is_plain_number(timeout):
         return None
-    return positional[0], positional[1:], options.get("--args"), options.get("--kwargs"), float(timeout), as_json
+    args, kwargs, context = options.get("--args"), options.get("--kwargs"), options.get("--context", "")
+    return positional[0], positional[1:], args, kwargs, float(timeout), "--json" in flags, context, "--yes" in flags
 
 
 def _is_plain_number(text: str) -> bool:
@@ -59,10 +60,20 @@ def _is_plain_number(text: str) -> bool:
 
 def run_request(request: CallRequest) -> int:
     """Call, then show; what is to be known in between goes to stderr."""
+    from mpcli.render.asking import asker
     from mpcli.render.call import show_outcome
     from mpcli.verbs.call import call_task
 
-    outcome = call_task(request.task, request.args, request.kwargs, timeout=request.timeout, note=_note)
+    outcome = call_task(
+        request.task,
+        request.args,
+        request.kwargs,
+        timeout=request.timeout,
+        context=request.context,
+        yes=request.yes,
+        ask=asker(),
+        note=_note,
+    )
     show_outcome(outcome, as_json=request.as_json)
     return 0
 

@@ -1,9 +1,6 @@
-"""Contexts as a table, and the question whether something may be done in one."""
+"""Contexts as a table."""
 
 from __future__ import annotations
-
-import sys
-from collections.abc import Callable
 
 from mpcli.render.console import print_json, print_line, rich_console
 from mpcli.render.escape import escape_line
@@ -35,14 +32,3 @@ def show_context(row: Row, as_json: bool) -> None:
         return
     for key, value in row.items():
         print_line(f"{key:<11} {escape_line(str(value))}".rstrip())
-
-
-def asker() -> Callable[[str], bool] | None:
-    """What `allow_write` asks a person with; None where nobody can be asked, because there is no terminal."""
-    return _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
-
-
-def _ask(question: str) -> bool:
-    sys.stderr.write(f"{escape_line(question)} [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

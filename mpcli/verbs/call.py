@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from mpcli.bus.naming import Mode, TaskName
 from mpcli.errors import BrokerUnreachable, MpError, UnknownService, UnknownTask, UsageError
-from mpcli.platform.endpoints import Endpoint, Surroundings, surroundings
+from mpcli.platform.contexts import Ask, Context, Endpoint, allow_write, resolve
 
 DEFAULT_TIMEOUT = 10.0
 # RabbitMQ takes an expiration of at most 2**32 - 1 ms (https://www.rabbitmq.com/docs/ttl).
@@ -38,17 +38,22 @@ def call_task(
     timeout: float = DEFAULT_TIMEOUT,
     start: str = ".",
     url: str = "",
+    context: str | None = None,
+    yes: bool = False,
+    ask: Ask | None = None,
     note: Note | None = None,
 ) -> Outcome:
     """Call `task` and return its result, or send it when it is an async one.
 
-    `timeout` is in seconds. The broker is `url` or else found from the folder `start`. `note` is told what the caller
+    `timeout` is in seconds. The broker is `url` or else that of the context, as seen from the folder
+    `start`; `yes` and `ask` are for a context that wants to be asked (`allow_write`). `note` is told what the caller
     should know while there is still something to wait for. Raises `MpError` in all of its kinds.
     """
     if not 0 < timeout <= _MAX_TIMEOUT:
         raise UsageError(f"a timeout of {timeout:g} s", f"more than 0 and at most {_MAX_TIMEOUT:.0f} seconds")
-    around = surroundings(start)
+    around = resolve(start, context)
     name = TaskName.parse(task, around.prefix)
+    allow_write(around, f"call {name}", yes, ask)
     attempt = _Attempt(around, name, note or _ignore)
     try:
         endpoint = Endpoint(url, "", "") if url else around.endpoint(name.mode)
@@ -72,7 +77,7 @@ def _ignore(text: str) -> None:
 class _Attempt:
     """One task, from one place."""
 
-    def __init__(self, around: Surroundings, name: TaskName, note: Note) -> None:
+    def __init__(self, around: Context, name: TaskName, note: Note) -> None:
         self.around = around
         self.name = name
         self.note = note

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mpcli.bus.naming import Mode
 from mpcli.errors import UnknownService, UsageError
-from mpcli.platform.endpoints import surroundings
+from mpcli.platform.contexts import resolve
 from mpcli.platform.layout import Service, load_platform
 from mpcli.platform.processes import ProcessSpec
 from mpcli.runner.workers import CONCURRENCY, worker_process
@@ -22,7 +22,7 @@ def worker(start: Path, name: str, concurrency: int = CONCURRENCY) -> ProcessSpe
     """
     platform = load_platform(start)
     service, mode = _app(name, {service.name: service for service in platform.services()})
-    here = surroundings(str(start))
+    here = resolve(start)
     urls = {mode: here.endpoint(mode).url for mode in Mode}
     tag = f"pid{os.getpid()}"
     spec = worker_process(service, mode, urls, platform.prefix, tag=tag, stage=0, concurrency=concurrency)

@@ -1,0 +1,19 @@
+"""The question whether something may be done in a context. Light: it stands ready on the path of every `mp call`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from mpcli.render.escape import escape_line
+
+
+def asker() -> Callable[[str], bool] | None:
+    """What `allow_write` asks a person with; None where nobody can be asked, because there is no terminal."""
+    return _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
+
+
+def _ask(question: str) -> bool:
+    sys.stderr.write(f"{escape_line(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
