@@ -63,7 +63,7 @@ def scaffolds(session: nox.Session) -> None:
 def wheel(session: nox.Session) -> None:
     """Build the wheel, install it into an empty environment, and run the main job from there."""
     session.install("-q", "build", "hatchling")
-    dist = Path(session.create_tmp()) / "dist"
+    dist = Path(session.create_tmp()).resolve() / "dist"
     session.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", str(dist), silent=True)
     (built,) = dist.glob("mpcli-*.whl")
     empty = dist.parent / "empty"
@@ -77,7 +77,7 @@ def wheel(session: nox.Session) -> None:
 def bus(session: nox.Session) -> None:
     """`import mpcli.bus` needs Celery and nothing else of what `mp` brings."""
     session.install("-q", "build", "hatchling")
-    dist = Path(session.create_tmp()) / "dist"
+    dist = Path(session.create_tmp()).resolve() / "dist"
     session.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", str(dist), silent=True)
     (built,) = dist.glob("mpcli-*.whl")
     slim = dist.parent / "slim"
