@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 from amqp import Connection, Message
+from celery import Celery
 
 from mpcli.brokers.embedded import DevBroker
 from mpcli.brokers.embedded.limits import Limits
 from mpcli.errors import BrokerUnavailable
 from mpcli.wire.codec import PROTOCOL_HEADER
+
+DOUBLER = """
+import os
+from celery import Celery
+
+app = Celery(broker=os.environ["BROKER"], backend="rpc://")
+app.conf.broker_connection_max_retries = 1
+
+
+@app.task(name="double")
+def double(number):
+    return number * 2
+"""
 
 
 @pytest.fixture
@@ -94,6 +113,54 @@ def test_five_hundred_connections_and_garbage_disturb_nobody(broker: DevBroker, 
             channel.basic_publish(Message("x"), "", "q")
             assert channel.basic_get("q", no_ack=True).body == "x"
         assert time.monotonic() - started < 5
+
+
+def _rude(port: int, stop: threading.Event, turns: list[int]) -> None:
+    """Garbage, half a frame, a frame too large and 500 connections, again and again."""
+    noise = random.Random(11)
+    what = (
+        noise.randbytes(5_000),
+        PROTOCOL_HEADER + b"\x01\x00\x00\x00\x00\x01\x00half of a frame",
+        PROTOCOL_HEADER + b"\x01\x00\x00\x7f\xff\xff\xff" + bytes(200_000),
+        PROTOCOL_HEADER,
+    )
+    while not stop.is_set():
+        with ExitStack() as stack:
+            for number in range(500):
+                stream = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+                with suppress(OSError):  # what is cut off in the middle of its writing was served right
+                    stream.sendall(what[number % len(what)])
+            turns.append(1)
+
+
+def test_a_rude_client_does_not_disturb_a_celery_call(broker: DevBroker, tmp_path: Path) -> None:
+    (tmp_path / "doubler.py").write_text(DOUBLER)
+    app = Celery(broker=broker.url, backend="rpc://", set_as_current=False)
+    environment = {**os.environ, "BROKER": broker.url, "PYTHONPATH": str(tmp_path)}
+    argv = ["-A", "doubler", "worker", "-P", "solo", "-l", "warning"]
+    stop, turns = threading.Event(), []
+    rude = threading.Thread(target=_rude, args=(broker.port, stop, turns))
+    worker = subprocess.Popen([sys.executable, "-m", "celery", *argv], env=environment)
+    try:
+        assert app.send_task("double", (1,)).get(timeout=30) == 2
+        rude.start()
+        slowest, calls, deadline = 0.0, 0, time.monotonic() + 60
+        while len(turns) < 3 or calls < 50:
+            started = time.monotonic()
+            assert started < deadline
+            assert app.send_task("double", (calls,)).get(timeout=10) == 2 * calls
+            slowest, calls = max(slowest, time.monotonic() - started), calls + 1
+        assert slowest < 5
+        assert worker.poll() is None
+    finally:
+        stop.set()
+        if rude.ident:
+            rude.join(30)
+        worker.kill()
+        worker.wait()
+        app.backend.result_consumer.stop()
+        app.pool.force_close_all()
+        app.close()
 
 
 def test_who_does_not_finish_the_handshake_is_cut_off(broker: DevBroker) -> None:
