@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 
 from mpcli.platform.root import cache_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import BinaryIO
 
 TASKS, SERVICES, STAMPS = "tasks", "services", "stamps"

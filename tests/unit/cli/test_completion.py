@@ -1,5 +1,7 @@
 """TAB: what it offers, and that its table is the command line that there is."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,3 +123,13 @@ def test_a_broken_platform_is_silent(platform_folder: Path, capfdbinary: pytest.
     assert main(["__complete", "call", "mp"]) == 0
     assert main(["__complete_line"]) == 0
     assert capfdbinary.readouterr() == (b"", b"")
+
+
+def test_tab_loads_nothing_that_python_did_not(platform_folder: Path) -> None:
+    tab.candidates(["call", "mp"])  # so that there is an index
+    home = str(Path(tab.__file__).parents[2])
+    code = f"import sys; sys.path.insert(0, {home!r}); from mpcli.cli.tab import main; main(sys.argv[1:]); "
+    code += "print(sorted({'collections', 're', 'json', 'pathlib', 'typing', 'enum', 'typer'} & set(sys.modules)))"
+    argv = [sys.executable, "-I", "-S", "-c", code, "__complete_line", "mp call mplogin.sync.l", ":="]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)
+    assert sorted(done.stdout.splitlines()) == ["[]", "mplogin.sync.login "]
