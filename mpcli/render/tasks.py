@@ -53,14 +53,16 @@ def show_tasks(found: Catalog, as_json: bool) -> None:
     live = found.live is not None
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("task", no_wrap=True)
-    for column in ("signature", "what it does", "where", *(["workers"] if live else [])):
-        table.add_column(column)
+    if live:
+        table.add_column("workers", no_wrap=True, justify="right")
+    for column in ("signature", "what it does", "where"):
+        # Cut on a narrow terminal, and not folded into a column of syllables: `mp describe` shows all of it.
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
     for task in tasks:
         shown = "(unknown)" if task.parameters is None else signature(task.parameters, task.returns)
         where = f"{os.path.relpath(task.file)}:{task.line}" if task.file else ""
-        row = [task.name, shown, task.doc.partition("\n")[0], where]
-        if live:
-            row.append("?" if task.workers is None else str(len(task.workers)))
+        workers = ["?" if task.workers is None else str(len(task.workers))] if live else []
+        row = [task.name, *workers, shown, task.doc.partition("\n")[0], where]
         table.add_row(*map(escape_line, row))
     rich_console().print(table)
     for task in tasks:
