@@ -52,7 +52,7 @@ def show_tasks(found: Catalog, as_json: bool) -> None:
 
     live = found.live is not None
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("task", no_wrap=True)
+    table.add_column("task", no_wrap=True, min_width=max(len(escape_line(task.name)) for task in tasks))
     if live:
         table.add_column("workers", no_wrap=True, justify="right")
     for column in ("signature", "what it does", "where"):
