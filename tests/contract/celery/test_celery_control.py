@@ -64,7 +64,7 @@ def test_what_runs_is_seen_and_can_be_terminated(plain, until_true):
 
 def test_what_waits_can_be_revoked(plain, until_true):
     inspect = plain.apps.sync_app.control.inspect([plain.sync_worker.node], timeout=10, limit=1)
-    result = plain.apps.add.apply_async((1, 1), countdown=2)
+    result = plain.apps.add.apply_async((1, 1), countdown=5)
     until_true(lambda: inspect.scheduled()[plain.sync_worker.node], "it waits in the worker")
     assert plain.apps.sync_app.control.revoke(result.id, reply=True, timeout=10, limit=1)
     with pytest.raises(TaskRevokedError):
