@@ -26,6 +26,11 @@ def reapers_of(driven) -> list[int]:
     ]
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether SIGSTOP, which takes effect some time after `kill` returned, has taken effect."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def pid_of(driven, name: str) -> int:
     return next(event["pid"] for event in driven.events if event["event"] == "started" and event["process"] == name)
 
@@ -87,6 +92,7 @@ def test_supervisor_and_reaper_killed_together_leave_what_the_next_command_ends(
     eventually(lambda: len(run.left()) == 4)
     (reaper,) = reapers_of(run)
     run.signal(signal.SIGSTOP)  # else it starts a new reaper in between
+    eventually(lambda: is_stopped(run.process.pid))
     os.kill(reaper, signal.SIGKILL)
     run.signal(signal.SIGKILL)
     run.wait()
@@ -192,7 +198,7 @@ def test_a_process_that_cannot_end_is_killed_after_its_grace(drive, process_of, 
     worker = pid_of(run, "worker")
     os.kill(worker, signal.SIGSTOP)
     # Of two signals that wait the kernel delivers the lower number first: SIGTERM would come before SIGSTOP.
-    eventually(lambda: Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    eventually(lambda: is_stopped(worker))
     run.signal(signal.SIGTERM)
     assert run.until("process-stopped", process="worker")["killed"] is True
     assert run.wait() == 0
