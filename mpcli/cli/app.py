@@ -51,6 +51,12 @@ def run_typer(argv: list[str]) -> int:
     command = typer.main.get_command(build_app())
     try:
         result = command.main(args=argv or ["--help"], prog_name="mp", standalone_mode=False)
+    except SystemExit as end:
+        if isinstance(
+            end.__context__, BrokenPipeError
+        ):  # typer turns it into exit code 1; `mp ... | head` is no failure
+            raise end.__context__ from None
+        raise
     except typer.Abort:
         raise KeyboardInterrupt from None
     except Exception as error:
