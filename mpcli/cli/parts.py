@@ -25,16 +25,23 @@ def _broker() -> None:
 
 
 def broker_run(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 for a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 0,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Where durable queues are kept.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    user: Annotated[str, typer.Option(help="Who may log in.")] = "guest",
+    memory: Annotated[
+        int | None, typer.Option(min=1, metavar="MIB", help="In messages; above it publishers are blocked.")
+    ] = None,
 ) -> int:
     """Run one embedded broker in the foreground. Without --data nothing survives its end.
+
+    The password is MP_BROKER_PASSWORD, else guest; other addresses than loopback require one that is not.
 
     Example: mp broker run --port 5681 --data /tmp/broker
     """
     from mpcli.verbs import broker as verb
 
-    return verb.run_broker(port, data)
+    return verb.run_broker(port, data, host, user, memory)
 
 
 def worker(

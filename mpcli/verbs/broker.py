@@ -7,9 +7,14 @@ from pathlib import Path
 from mpcli.brokers.embedded.__main__ import main
 
 
-def run_broker(port: int, data: Path | None) -> int:
-    """Serve on loopback until SIGTERM or Ctrl-C and return the exit code. Port 0 is any free one.
+def run_broker(port: int, data: Path | None, host: str, user: str, memory: int | None) -> int:
+    """Serve until SIGTERM or Ctrl-C and return the exit code. Port 0 is any free one, `memory` is in MiB.
 
-    Without `data` nothing survives. The user and the password are the broker's own defaults, or MP_BROKER_PASSWORD.
+    Without `data` nothing survives. The password is MP_BROKER_PASSWORD, or on loopback the broker's own default.
     """
-    return main(["--port", str(port), *(("--data", str(data)) if data else ())])
+    options = ["--host", host, "--port", str(port), "--user", user]
+    if data is not None:
+        options += ["--data", str(data)]
+    if memory is not None:
+        options += ["--memory", str(memory)]
+    return main(options)

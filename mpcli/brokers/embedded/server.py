@@ -60,7 +60,7 @@ async def serve(
     if host not in LOOPBACK and password == DEFAULT_PASSWORD:
         raise BrokerUnavailable(
             f"{host} can be reached from other machines and the password is the default one",
-            "give --user and --password, or listen on 127.0.0.1",
+            "set MP_BROKER_PASSWORD, or listen on 127.0.0.1",
         )
     broker = Broker({user: password}, limits or Limits(), data)
     try:
