@@ -78,7 +78,8 @@ def test_publishers_wait_while_the_broker_is_full_and_nothing_is_lost(broker: De
         channel.basic_publish(Message(bytes(10_000)), "", "q")
     drain(publisher, lambda: told)
     assert len(told) == 1
-    assert 30 <= broker.queues()["q"] < 60, "the rest waits in the socket"
+    # How many exactly depends on how the stream was cut when the mark was passed.
+    assert 20 < broker.queues()["q"] < 60, "the rest waits in the socket"
     taken: list[object] = []
     consumer.channel().basic_consume("q", no_ack=True, callback=taken.append)
     drain(consumer, lambda: len(taken) == 60)
