@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from mpcli.brokers.embedded.limits import MIB, Limits
+from mpcli.brokers.embedded.limits import MIB, Limits, raise_open_files
 from mpcli.brokers.embedded.server import DEFAULT_PASSWORD, DEFAULT_USER, serve
 from mpcli.errors import MpError
 
@@ -20,6 +20,7 @@ _PASSWORD_VARIABLE = "MP_BROKER_PASSWORD"  # noqa: S105 - the name of a variable
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
     options = _parse(argv)
+    raise_open_files()
     try:
         return asyncio.run(_serve(options))
     except MpError as error:

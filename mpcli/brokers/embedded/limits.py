@@ -31,3 +31,16 @@ class Limits:
 FRAME_MIN = 4096
 # RabbitMQ lets a frame be larger than agreed by its own overhead, because clients miscount.
 FRAME_FUDGE = 8
+
+
+def raise_open_files(wanted: int = 65_536) -> None:
+    """Let this process open as many files as it may, at most `wanted`. A connection is a file, and the usual limit 1024.
+
+    For a broker that is a process of its own; a library leaves its process's limits alone.
+    """
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import socket
 import subprocess
 import sys
@@ -34,6 +35,15 @@ app.conf.broker_connection_max_retries = 1
 def double(number):
     return number * 2
 """
+
+
+@pytest.fixture(autouse=True)
+def enough_open_files() -> Iterator[None]:
+    """Both ends of 500 connections are in this process; a user's usual limit is 1024 files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard) if hard > 0 else 4096, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture
