@@ -34,7 +34,7 @@ FRAME_FUDGE = 8
 
 
 def raise_open_files(wanted: int = 65_536) -> None:
-    """Let this process open as many files as it may, at most `wanted`. A connection is a file, and the usual limit 1024.
+    """Let this process open as many files as it may, at most `wanted`: a connection is a file, the usual limit 1024.
 
     For a broker that is a process of its own; a library leaves its process's limits alone.
     """
