@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from mpcli.bus.naming import TaskName
-from mpcli.errors import BrokerRefused, BrokerUnreachable, MpError, NoReply, UnknownService
+from mpcli.errors import BrokerError, NoReply
 from mpcli.wire.celery_message import Pending, TaskMessage, async_message, read_reply, sync_message
 from mpcli.wire.codec import encode_content, encode_properties
 from mpcli.wire.connection import Connection, Incoming
@@ -21,14 +21,12 @@ from mpcli.wire.methods import (
     BASIC_DELIVER,
     BASIC_NACK,
     BASIC_PUBLISH,
-    BASIC_RETURN,
-    CHANNEL_CLOSE,
     CHANNEL_OPEN,
     CONFIRM_SELECT,
     QUEUE_DECLARE,
     QUEUE_DECLARE_OK,
 )
-from mpcli.wire.refusal import NO_ROUTE, NOT_FOUND
+from mpcli.wire.verdict import held_back, not_kept, unanswered, unconfirmed, undelivered, unexplained
 
 REPLY_TO = "amq.rabbitmq.reply-to"
 _WORK, _LOOK = 1, 2  # the channel that works, and the one whose close by the broker does no harm
@@ -99,47 +97,21 @@ def _await_reply(
 
 def raise_undelivered(connection: Connection, name: TaskName, incoming: Incoming) -> None:
     """Raise when the broker gives a publish back or closes the channel for it; return when it is something else."""
-    if incoming.method is BASIC_RETURN:
-        code, text = incoming.values[:2]
-        if code != NO_ROUTE:
-            raise BrokerRefused(f"the broker at {connection.url.address} returned {name}: {code} {text}")
-        raise UnknownService(
-            f"{name.service} has no queue for {name}: its exchange exists, but takes no {name.mode} tasks",
-            f"does {name.service} have {name.mode} tasks at all, and was a worker of {name.queue} ever started?",
-        )
-    if incoming.method is CHANNEL_CLOSE:
-        code, text = incoming.values[:2]
-        if code == NOT_FOUND and "exchange" in str(text):
-            raise UnknownService(
-                f"there is no service {name.service} on the {name.mode} broker at {connection.url.address}",
-                "`mp tasks` lists what this platform has; a service that never ran is not known to the broker: `mp up`",
-            )
-        raise connection.refusal(incoming)
+    if error := undelivered(connection.url, name, incoming):
+        raise error
 
 
 def _diagnosis(connection: Connection, name: TaskName, timeout: float) -> NoReply:
     """Why there was no answer: nobody listens, all are busy, or the broker itself is in trouble."""
-    begun = f"no reply from {name} in {timeout:g} s"
     if connection.blocked:
-        return NoReply(f"{begun}: the broker takes no messages ({connection.blocked})", "free its memory or disk")
+        return held_back(name, timeout, connection.blocked)
     try:
         connection.send(look_frames(name.queue, 3), _DIAGNOSIS_WAIT)
         answer = connection.answer(QUEUE_DECLARE, channel=3, deadline=monotonic() + _DIAGNOSIS_WAIT)
-    except BrokerRefused as error:
-        return NoReply(f"{begun}: {error.message}", error.hint)
-    except BrokerUnreachable as error:
-        return NoReply(f"{begun}, and the broker does not answer either: {error.message}", error.hint)
-    _, waiting, consumers = answer.values
-    if not consumers:
-        return NoReply(
-            f"{begun}: nobody is listening on {name.queue}",
-            "start a worker with `mp up`; this call has expired and will not run later",
-        )
-    workers = "1 worker is" if consumers == 1 else f"{consumers} workers are"
-    return NoReply(
-        f"{begun}: {workers} listening on {name.queue}, busy or slow, with {waiting} more calls waiting",
-        "give it longer with --timeout; a task that has begun runs on, one that has not will not run later",
-    )
+    except BrokerError as error:
+        return unexplained(name, timeout, error)
+    waiting, consumers = (int(str(value)) for value in answer.values[1:])
+    return unanswered(name, timeout, waiting, consumers)
 
 
 def send(connection: Connection, name: TaskName, args: list[object], kwargs: dict[str, object]) -> str:
@@ -158,16 +130,8 @@ def send(connection: Connection, name: TaskName, args: list[object], kwargs: dic
             if incoming.method is BASIC_ACK:
                 return message.id
             if incoming.method is BASIC_NACK:
-                raise BrokerRefused(f"the broker at {connection.url.address} could not keep {name}", "see its log")
+                raise not_kept(connection.url, name)
             if incoming.channel == _WORK:  # what was asked on other channels may fail as it likes
                 raise_undelivered(connection, name, incoming)
     except TimeoutError:
-        raise _unconfirmed(connection, name) from None
-
-
-def _unconfirmed(connection: Connection, name: TaskName) -> MpError:
-    why = f": it takes no messages ({connection.blocked})" if connection.blocked else ""
-    return BrokerUnreachable(
-        f"the broker at {connection.url.address} did not confirm {name} in {_CONFIRM_WAIT:g} s{why}",
-        "it may or may not have the message: look before you send it again",
-    )
+        raise unconfirmed(connection.url, name, _CONFIRM_WAIT, connection.blocked) from None
