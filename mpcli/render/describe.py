@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
+from mpcli.catalog.signature import signature
 from mpcli.render.console import print_json, print_line, wants_colour
 from mpcli.render.escape import escape, escape_line
-from mpcli.render.tasks import signature
 from mpcli.verbs.describe import Description
 
 

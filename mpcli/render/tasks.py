@@ -3,39 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 
+from mpcli.catalog.signature import signature
 from mpcli.render.console import print_json, print_note, rich_console
 from mpcli.render.escape import escape_line
 from mpcli.verbs.tasks import Catalog
-
-
-def signature(parameters: Iterable[Mapping[str, object]], returns: object = None) -> str:
-    """As Python writes it: `(user_obj: dict, *, invite: str = '') -> dict`."""
-    words: list[str] = []
-    positional_only = keyword_only = False
-    for parameter in parameters:
-        kind = parameter["kind"]
-        if positional_only and kind != "POSITIONAL_ONLY":
-            words.append("/")
-        positional_only = kind == "POSITIONAL_ONLY"
-        if kind == "KEYWORD_ONLY" and not keyword_only:
-            words.append("*")
-        keyword_only = keyword_only or kind in ("KEYWORD_ONLY", "VAR_POSITIONAL")
-        words.append(_parameter(parameter))
-    if positional_only:
-        words.append("/")
-    return f"({', '.join(words)})" + (f" -> {returns}" if returns else "")
-
-
-def _parameter(parameter: Mapping[str, object]) -> str:
-    stars = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(str(parameter["kind"]), "")
-    text = f"{stars}{parameter['name']}"
-    if parameter["annotation"]:
-        text += f": {parameter['annotation']}"
-    if parameter["default"] is not None:
-        text += f" = {parameter['default']}" if parameter["annotation"] else f"={parameter['default']}"
-    return text
 
 
 def show_tasks(found: Catalog, as_json: bool) -> None:

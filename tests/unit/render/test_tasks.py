@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mpcli.render.tasks import signature
+from mpcli.catalog.signature import signature
 
 
 def _parameters(function: Callable[..., object]) -> list[dict[str, object]]:
