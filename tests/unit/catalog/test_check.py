@@ -180,7 +180,7 @@ JSON = st.recursive(
 )
 ANNOTATIONS = st.recursive(
     st.sampled_from(
-        ["int", "str", "bool", "float", "None", "date", "datetime", "time", "Decimal", "UUID", "list", "dict", "Any", "X"]
+        ["int", "str", "bool", "float", "None", "date", "datetime", "time", "Decimal", "UUID", "list", "dict", "X"]
     ),
     lambda inner: st.tuples(
         st.sampled_from(["list[{}]", "dict[str, {}]", "{} | {}", "Optional[{}]", "'{}'"]), inner, inner
