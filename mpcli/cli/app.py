@@ -11,7 +11,7 @@ from mpcli.errors import UsageError
 
 # In the order in which a newcomer needs them; `mp --help` keeps it.
 COMMAND_MODULES = (
-    *("demo", "new", "up", "call", "tasks", "describe"),
+    *("demo", "new", "up", "call", "shell", "tasks", "describe"),
     *("tail", "record", "parts", "context", "config", "completion"),
 )
 

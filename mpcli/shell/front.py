@@ -1,0 +1,80 @@
+"""Showing events, and running code that nobody types: `-c`, a file, a pipe.
+
+`show(event, session)` is what every front shows an event with; on a terminal it is for people, in a pipe for programs.
+`run_code` runs a whole text of the language and returns the exit code that the call would have had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+from mpcli.errors import ExitCode
+from mpcli.platform.contexts import Ask
+from mpcli.render.asking import asker
+from mpcli.render.console import print_error, print_note
+from mpcli.render.shell import show_value
+from mpcli.shell.events import Event, Failure, Interrupted, Leave, Raised, Said, Value
+from mpcli.shell.language import cells
+from mpcli.shell.session import Session
+
+
+class PlainFront:
+    """Notes on stderr, a question where there is a terminal; nothing moves."""
+
+    @property
+    def ask(self) -> Ask | None:
+        """A line on stderr and one from stdin."""
+        return asker()
+
+    def note(self, text: str) -> None:
+        """A line on stderr."""
+        print_note(f"mp: {text}")
+
+    def waiting(self, _task: str) -> AbstractContextManager[None]:
+        """Nothing is shown."""
+        return nullcontext()
+
+
+def show(event: Event, session: Session) -> None:
+    """Show one event: values on stdout, all else on stderr."""
+    if isinstance(event, Value):
+        show_value(event.value, session.form, event.seconds)
+    elif isinstance(event, Failure):
+        print_error(event.error)
+    elif isinstance(event, Raised):
+        print_note("\n".join(event.lines))
+    elif isinstance(event, Interrupted):
+        print_note(f"interrupted{': ' if event.text else ''}{event.text}")
+    elif isinstance(event, Said):
+        print_note(event.text)
+
+
+def run_code(session: Session, text: str, name: str, show: Callable[[Event, Session], None] = show) -> int:
+    """Run a whole text, cell by cell, to the first that fails; show the value of the last expression of all."""
+    last: Value | None = None
+    for cell in cells(text):
+        last = None
+        for event in session.run_cell(cell, name):
+            if isinstance(event, Leave):
+                return event.code
+            if isinstance(event, Value):
+                last = event
+                continue
+            show(event, session)
+            if (code := exit_code(event)) is not None:
+                return code
+    if last is not None:
+        show(last, session)
+    return int(ExitCode.OK)
+
+
+def exit_code(event: Event) -> int | None:
+    """The exit code of what ends a script, None for what does not."""
+    if isinstance(event, Failure):
+        return int(event.error.exit_code)
+    if isinstance(event, Interrupted):
+        return int(ExitCode.INTERRUPTED)
+    if isinstance(event, Raised):
+        return int(ExitCode.USAGE if isinstance(event.error, SyntaxError) else ExitCode.UNEXPECTED)
+    return None

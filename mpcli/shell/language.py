@@ -1,0 +1,167 @@
+"""The shell's language: Python, in which a task can be called as it is named, and a few lines that are not Python.
+
+`mplogin.async.send_mail(...)` is no Python, because `async` is a keyword. A keyword behind the dot of an attribute is
+never valid there, so it can be written in another way without touching anything that Python accepts: its first letter
+is replaced by the full-width one. Python compares names after NFKC normalisation, keywords before it (Language
+Reference, "Identifiers and keywords"), so the attribute is named `async` to the letter, and every column stays where it
+was. Strings, f-strings and comments are tokens of their own and stay as they are.
+
+Interface, all of it pure: `is_complete(text)` decides whether Enter runs what was typed; `kind(text)` tells a command
+(`/tail mplogin`) and a question (`mplogin.sync.register?`) from Python; `cells(text)` cuts a file into those; `parse`
+compiles.
+"""
+
+from __future__ import annotations
+
+import ast
+import codeop
+import keyword
+import re
+import tokenize
+import warnings
+from collections.abc import Iterator
+from enum import StrEnum
+
+_FULL_WIDTH = 0xFEE0  # from the letters of ASCII to those of the block "Halfwidth and Fullwidth Forms"
+_QUESTION = re.compile(r"\s*(\?{0,2})\s*([^\W\d]\w*(?:\s*\.\s*[^\W\d]\w*)*)\s*(\?{0,2})\s*")
+_BLANK = (tokenize.NL, tokenize.COMMENT)
+# Where a string begins and ends in pieces, from Python 3.12 on.
+_OPENS = {getattr(tokenize, name) for name in ("FSTRING_START", "TSTRING_START") if hasattr(tokenize, name)}
+_CLOSES = {getattr(tokenize, name) for name in ("FSTRING_END", "TSTRING_END") if hasattr(tokenize, name)}
+
+
+class Kind(StrEnum):
+    """What a cell is."""
+
+    PYTHON = "python"
+    COMMAND = "command"
+    QUESTION = "question"
+
+
+class Cell:
+    """A piece that is run at once, and the number of its first line, from 1."""
+
+    __slots__ = ("kind", "line", "text")
+
+    def __init__(self, kind: Kind, text: str, line: int = 1) -> None:
+        self.kind = kind
+        self.text = text
+        self.line = line
+
+    def __repr__(self) -> str:
+        return f"Cell({self.kind}, {self.text!r}, {self.line})"
+
+
+def kind(text: str) -> Kind:
+    """What `text` is. A line that begins with `/` is a command: no Python begins so."""
+    if text.lstrip().startswith("/"):
+        return Kind.COMMAND
+    return Kind.QUESTION if question(text) else Kind.PYTHON
+
+
+def question(text: str) -> tuple[str, bool] | None:
+    """The dotted name that `name?` asks about, and whether it is `name??`, which asks for more; else None."""
+    match = _QUESTION.fullmatch(text)
+    if not match or not (match[1] or match[3]):
+        return None
+    return re.sub(r"\s", "", match[2]), len(match[1]) + len(match[3]) > 1
+
+
+def rewrite(source: str) -> str:
+    """The source as Python can parse it: equal to it in length, and the same where it was Python already."""
+    if "async" not in source and "." not in source:
+        return source
+    lines = source.splitlines(keepends=True)
+    for row, column in reversed(list(_keywords_as_names(source))):
+        line = lines[row - 1]
+        lines[row - 1] = f"{line[:column]}{chr(ord(line[column]) + _FULL_WIDTH)}{line[column + 1 :]}"
+    return "".join(lines)
+
+
+def _keywords_as_names(source: str) -> Iterator[tuple[int, int]]:
+    """Row and column of every keyword that stands behind the dot of an attribute."""
+    before, dotted, depth = False, False, 0
+    try:
+        for token in _tokens(source):
+            depth += (token.type in _OPENS) - (token.type in _CLOSES)
+            if token.type in _BLANK:
+                continue
+            is_keyword = token.type == tokenize.NAME and keyword.iskeyword(token.string)
+            if dotted and is_keyword and not depth:
+                yield token.start
+            dotted_now = token.type == tokenize.OP and token.string == "." and before
+            before = (token.type == tokenize.NAME and (dotted or not is_keyword)) or _ends_value(token)
+            dotted = dotted_now
+    except (tokenize.TokenError, SyntaxError):
+        return  # unfinished, or no Python: what stands before it counts
+
+
+def _ends_value(token: tokenize.TokenInfo) -> bool:
+    return token.type == tokenize.STRING or token.type in _CLOSES or token.string in (")", "]", "}")
+
+
+def _tokens(source: str) -> Iterator[tokenize.TokenInfo]:
+    # str.splitlines, which cuts the rows, knows more line ends than Python: feed the tokenizer by the same rows.
+    return tokenize.generate_tokens(iter(source.splitlines(keepends=True)).__next__)
+
+
+def parse(source: str, name: str = "<shell>", line: int = 1) -> ast.Module:
+    """The syntax tree of a piece of Python whose first line is number `line`. Raises `SyntaxError`, `ValueError`."""
+    tree = ast.parse(rewrite(source), name)
+    return ast.increment_lineno(tree, line - 1) if line > 1 else tree
+
+
+def is_complete(text: str) -> bool:
+    """Whether what was typed can be run, be it right or wrong; False when more lines have to come.
+
+    A block (`for`, `def`, `with` ...) is complete when an empty line follows it, as in Python's own prompt.
+    """
+    if kind(text) is not Kind.PYTHON:
+        return True
+    if is_open(text):
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            if codeop.compile_command(rewrite(text), symbol="exec") is None:
+                return False
+            body = ast.parse(rewrite(text)).body
+        except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
+            return True  # more lines cannot mend it; running it says what is wrong
+    return not body or not hasattr(body[-1], "body") or not text.rpartition("\n")[2].strip()
+
+
+def is_open(text: str) -> bool:
+    """Whether the text ends inside of brackets, a string of several lines, or behind a backslash."""
+    if re.search(r"\\\n?\Z", text):
+        return True
+    try:
+        for _ in _tokens(text):
+            pass
+    except tokenize.TokenError as error:
+        return "EOF" in str(error) or "unterminated triple" in str(error)
+    except SyntaxError:
+        return False
+    return False
+
+
+def cells(text: str) -> Iterator[Cell]:
+    """A file, cut into Python and the lines between it that are not: commands and questions in the first column."""
+    piece: list[str] = []
+    first = 1
+    for number, line in enumerate(text.split("\n"), 1):
+        special = _special(line)
+        if special is None or (piece and is_open("\n".join(piece))):
+            piece.append(line)
+            continue
+        if "".join(piece).strip():
+            yield Cell(Kind.PYTHON, "\n".join(piece), first)
+        yield Cell(special, line, number)
+        piece, first = [], number + 1
+    if "".join(piece).strip():
+        yield Cell(Kind.PYTHON, "\n".join(piece), first)
+
+
+def _special(line: str) -> Kind | None:
+    found = kind(line) if line and not line[0].isspace() else Kind.PYTHON
+    return None if found is Kind.PYTHON else found

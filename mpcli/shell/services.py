@@ -1,0 +1,166 @@
+"""The services as objects: attributes lead from a service to its modes, to its tasks, and these are called.
+
+They stand among the builtins of the session, so a variable of the user's own goes before, and deleting that one brings
+the service back. Nothing has to be known of a task to call it: whether it exists is for the call to find out.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from inspect import Parameter, Signature
+
+from mpcli.bus.naming import check_service
+from mpcli.catalog.merge import CatalogTask
+from mpcli.catalog.signature import signature
+from mpcli.errors import InvalidName
+from mpcli.shell.known import MODES, Known
+
+Run = Callable[[str, tuple[object, ...], dict[str, object]], object]
+
+
+class Reach:
+    """What a task needs to be called and to tell about itself: the `known` catalog, and `run`, which calls."""
+
+    __slots__ = ("known", "prefix", "run")
+
+    def __init__(self, known: Known, prefix: str, run: Run) -> None:
+        self.known = known
+        self.prefix = prefix
+        self.run = run
+
+
+class Task:
+    """A task: calling it calls the real one."""
+
+    __slots__ = ("_name", "_reach")
+
+    def __init__(self, reach: Reach, name: str) -> None:
+        self._reach = reach
+        self._name = name
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """Call it and return its result; for an async one, a handle."""
+        return self._reach.run(self._name, args, kwargs)
+
+    @property
+    def __name__(self) -> str:
+        return self._name
+
+    @property
+    def __doc__(self) -> str:  # type: ignore[override]
+        task = self._task
+        return task.doc if task else ""
+
+    @property
+    def __signature__(self) -> Signature:
+        task = self._task
+        if task is None or task.parameters is None:
+            raise AttributeError("__signature__")
+        return _signature(task)
+
+    @property
+    def _task(self) -> CatalogTask | None:
+        return self._reach.known.tasks.get(self._name)
+
+    def __repr__(self) -> str:
+        task = self._task
+        if task is None:
+            return f"{self._name}(...), which nobody here knows"
+        shown = "(...)" if task.parameters is None else signature(task.parameters, task.returns)
+        doc = task.doc.partition("\n")[0]
+        return f"{self._name}{shown}" + (f"\n    {doc}" if doc else "")
+
+
+class ModeTasks:
+    """The tasks of one mode of a service."""
+
+    __slots__ = ("_name", "_reach")
+
+    def __init__(self, reach: Reach, name: str) -> None:
+        self._reach = reach
+        self._name = name
+
+    def __getattr__(self, word: str) -> Task:
+        if word.startswith("_"):
+            raise AttributeError(f"{self._name} has no task {word}")
+        return Task(self._reach, f"{self._name}.{word}")
+
+    def __dir__(self) -> list[str]:
+        service, _, mode = self._name.partition(".")
+        return list(self._reach.known.services.get(service, {}).get(mode, []))
+
+    def __repr__(self) -> str:
+        words = dir(self)
+        return f"{self._name}: {', '.join(words) if words else 'no task is known'}"
+
+
+class Service:
+    """A service, whose attributes are its modes."""
+
+    __slots__ = ("_name", "_reach")
+
+    def __init__(self, reach: Reach, name: str) -> None:
+        self._reach = reach
+        self._name = name
+
+    def __getattr__(self, word: str) -> ModeTasks:
+        if word in MODES:
+            return ModeTasks(self._reach, f"{self._name}.{word}")
+        modes = self._reach.known.services.get(self._name, {})
+        meant = [f"{self._name}.{mode}.{word}" for mode in MODES if word in modes.get(mode, [])]
+        hint = f"did you mean {' or '.join(meant)}?" if meant else f"it has {' and '.join(MODES)}"
+        raise AttributeError(f"{self._name} has no {word}: {hint}")
+
+    def __dir__(self) -> list[str]:
+        return list(MODES)
+
+    def __repr__(self) -> str:
+        modes = self._reach.known.services.get(self._name)
+        if not modes:
+            return f"{self._name}, which nobody here knows"
+        return "\n".join(repr(ModeTasks(self._reach, f"{self._name}.{mode}")) for mode in MODES if mode in modes)
+
+
+class Builtins(dict[str, object]):
+    """Python's builtins, and behind them every name that a service may have."""
+
+    def __init__(self, reach: Reach) -> None:
+        super().__init__(vars(builtins))
+        self.reach = reach
+
+    def __missing__(self, name: str) -> Service:
+        try:
+            check_service(name, self.reach.prefix)
+        except InvalidName:
+            raise KeyError(name) from None
+        return Service(self.reach, name)
+
+
+class _Text:
+    """A default value of which only the text is known."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: object) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return str(self.text)
+
+
+def _signature(task: CatalogTask) -> Signature:
+    """As `inspect` has it; annotations and defaults are the texts that they were written as."""
+    return Signature(
+        [
+            Parameter(
+                str(one["name"]),
+                getattr(Parameter, str(one["kind"])),
+                default=Parameter.empty if one["default"] is None else _Text(one["default"]),
+                annotation=_Text(one["annotation"]) if one["annotation"] else Parameter.empty,
+            )
+            for one in task.parameters or []
+        ],
+        return_annotation=_Text(task.returns) if task.returns else Signature.empty,
+        __validate_parameters__=False,
+    )
