@@ -6,6 +6,7 @@ Not thread-safe: one thread, one connection. Deadlines are on the clock of `time
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 from mpcli.errors import BrokerUnreachable, ProtocolError
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     import socket
 
 _CHUNK = 262144
+_AT_ONCE = 0.005
 _WITH_CONTENT = frozenset({BASIC_DELIVER.id, BASIC_RETURN.id, BASIC_GET_OK.id})
 _FRAME_KINDS = frozenset({FRAME_METHOD, FRAME_HEADER, FRAME_BODY, FRAME_HEARTBEAT})
 _HEARTBEAT = encode_frame(FRAME_HEARTBEAT, 0, b"")
@@ -97,6 +99,7 @@ class Connection:
         self.url = url
         self.server_properties: Table = {}
         self.frame_max = 0
+        self.channel_max = 0
         self.heartbeat = 0
         self.blocked = ""
         self._socket = connected
@@ -113,8 +116,9 @@ class Connection:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def agree(self, frame_max: int, heartbeat: int) -> None:
-        """Hold to what was negotiated: bytes of a frame, seconds between heartbeats (0 for none)."""
+    def agree(self, channel_max: int, frame_max: int, heartbeat: int) -> None:
+        """Hold to what was negotiated: channels, bytes of a frame, seconds between heartbeats (0 for none)."""
+        self.channel_max = channel_max
         self.frame_max = self._splitter.frame_max = frame_max
         self.heartbeat = heartbeat
 
@@ -189,6 +193,24 @@ class Connection:
             self._read(deadline)
         return self._ready.pop(0)
 
+    def fileno(self) -> int:
+        """For a loop that waits on several things; it looks at `unread`, and calls `arrived` and `beat` itself."""
+        return self._socket.fileno()
+
+    @property
+    def unread(self) -> bool:
+        """Whether something came of which the socket shows nothing any more."""
+        pending = getattr(self._socket, "pending", None)  # TLS decrypts more than was asked for
+        return bool(self._ready) or bool(pending is not None and pending())
+
+    def arrived(self) -> list[Incoming]:
+        """What is there without waiting, as `receive_any` gives it, when the socket can be read or `unread` is true."""
+        if not self._ready:
+            with suppress(TimeoutError):
+                self._read(monotonic() + _AT_ONCE)
+        ready, self._ready = self._ready, []
+        return ready
+
     def _read(self, deadline: float) -> None:
         left = deadline - monotonic()
         if left <= 0:
@@ -197,14 +219,14 @@ class Connection:
             self._socket.settimeout(min(left, self.heartbeat / 2) if self.heartbeat else left)
             data = self._socket.recv(_CHUNK)
         except TimeoutError:
-            self._beat()
+            self.beat()
             return
         except OSError as error:
             raise self._lost(error) from error
         if not data:
             raise self._lost(None)
         self._feed(data)
-        self._beat()
+        self.beat()
 
     def _feed(self, data: bytes) -> None:
         self._received_at = monotonic()
@@ -281,7 +303,7 @@ class Connection:
 
     # -- alive and closed ------------------------------------------------------------------------------------------
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
         """Send a heartbeat when one is due; give up on a peer that was silent for two of its own."""
         if not self.heartbeat:
             return

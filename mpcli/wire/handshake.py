@@ -31,7 +31,7 @@ from mpcli.wire.url import BrokerUrl, parse_urls
 
 CONNECT_TIMEOUT = 5.0
 # A limit above the broker's own is refused, so the defaults of RabbitMQ are as far as one can go unasked.
-_CHANNEL_MAX = 64
+_CHANNELS = 64
 _FRAME_MAX = 131072
 _CAPABILITIES: Table = {
     "authentication_failure_close": True,
@@ -43,21 +43,31 @@ _CAPABILITIES: Table = {
 
 
 def connect(
-    urls: str, *, timeout: float = CONNECT_TIMEOUT, heartbeat: int = 30, first: First | None = None, name: str = "mp"
+    urls: str,
+    *,
+    timeout: float = CONNECT_TIMEOUT,
+    heartbeat: int = 30,
+    first: First | None = None,
+    name: str = "mp",
+    channels: int = _CHANNELS,
 ) -> Connection:
     """Connect to the first of `urls` that answers; channel 1 is open. `first` gives methods to send along with it.
 
-    `timeout` and `heartbeat` are in seconds, `name` is shown in the broker's list of connections. Raises
-    `BrokerUnreachable` when none answers, `BrokerRefused` as soon as one says no, `ConfigError` for a broken URL.
+    `timeout` and `heartbeat` are in seconds, `name` is shown in the broker's list of connections, `channels` is how
+    many are wanted at most. Raises `BrokerUnreachable` when none answers, `BrokerRefused` as soon as one says no,
+    `ConfigError` for a broken URL.
     """
     addresses = parse_urls(urls)
     deadline = monotonic() + timeout
     failures: list[BrokerUnreachable] = []
     for tried, url in enumerate(addresses):
         share = (deadline - monotonic()) / (len(addresses) - tried)
+        opening = _Opening(url, monotonic() + share, heartbeat, first, name, channels)
         try:
-            return _Opening(url, monotonic() + share, heartbeat, first, name).run()
+            return opening.run()
         except BrokerUnreachable as error:
+            if opening.is_open and first:
+                raise  # what was sent along may have been carried out: it must not be done at the next host too
             failures.append(error)
     if len(failures) == 1:
         raise failures[0]
@@ -71,13 +81,17 @@ class _DislikesPipelining(Exception):
 class _Opening:
     """Getting one connection to one address."""
 
-    def __init__(self, url: BrokerUrl, deadline: float, heartbeat: int, first: First | None, name: str) -> None:
+    def __init__(
+        self, url: BrokerUrl, deadline: float, heartbeat: int, first: First | None, name: str, channels: int
+    ) -> None:
         self.url = url
         self.deadline = deadline
         self.heartbeat = heartbeat
         self.first = first
         self.name = name
+        self.channels = channels
         self.pipelined = True
+        self.is_open = False
 
     def run(self) -> Connection:
         try:
@@ -99,12 +113,12 @@ class _Opening:
         return connection
 
     def _at_once(self, connection: Connection) -> None:
-        connection.agree(_FRAME_MAX, self.heartbeat)
+        connection.agree(self.channels, _FRAME_MAX, self.heartbeat)
         self._send(
             connection,
             PROTOCOL_HEADER
             + self._start_ok("PLAIN")
-            + CONNECTION_TUNE_OK.frame(0, _CHANNEL_MAX, _FRAME_MAX, self.heartbeat)
+            + CONNECTION_TUNE_OK.frame(0, self.channels, _FRAME_MAX, self.heartbeat)
             + CONNECTION_OPEN.frame(0, self.url.vhost)
             + CHANNEL_OPEN.frame(1)
             + (self.first(_FRAME_MAX) if self.first else b""),
@@ -115,6 +129,7 @@ class _Opening:
         for method in (CONNECTION_TUNE, CONNECTION_OPEN_OK):
             self._expect(connection, method)
         self.pipelined = False  # it is through: from here a failure is final
+        self.is_open = True
         self._expect(connection, CHANNEL_OPEN_OK)
 
     def _stepwise(self, connection: Connection) -> None:
@@ -123,11 +138,12 @@ class _Opening:
         self._send(connection, self._start_ok(mechanism))
         offered = self._expect(connection, CONNECTION_TUNE)
         channels, frame = (int(str(value)) for value in offered[:2])
+        channel_max = min(channels or self.channels, self.channels)
         frame_max = min(frame or _FRAME_MAX, _FRAME_MAX)
-        connection.agree(frame_max, self.heartbeat)
+        connection.agree(channel_max, frame_max, self.heartbeat)
         self._send(
             connection,
-            CONNECTION_TUNE_OK.frame(0, min(channels or _CHANNEL_MAX, _CHANNEL_MAX), frame_max, self.heartbeat)
+            CONNECTION_TUNE_OK.frame(0, channel_max, frame_max, self.heartbeat)
             + CONNECTION_OPEN.frame(0, self.url.vhost),
         )
         self._expect(connection, CONNECTION_OPEN_OK)
