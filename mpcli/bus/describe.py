@@ -25,11 +25,12 @@ def describe_task(task: Any) -> dict[str, Any]:
     return {"parameters": parameters, "returns": returns, "doc": _doc(task), "limits": limits}
 
 
-def _signature(function: Any) -> tuple[list[dict[str, Any]], str | None]:
+def _signature(function: Any) -> tuple[list[dict[str, Any]] | None, str | None]:
+    """None where Python itself does not know the parameters: that is not the same as none."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return [], None
+        return None, None
     parameters = [
         {
             "name": parameter.name,

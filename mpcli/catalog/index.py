@@ -39,11 +39,12 @@ class IndexedTask:
         parts = [part.partition(FIELD) for part in items.split(PART)] if items else []
         self.items = [(item, described) for item, _, described in parts]
 
-    def parameters(self) -> list[dict[str, object]]:
-        """As `mp_describe` and the source scan have them."""
+    def parameters(self) -> list[dict[str, object]] | None:
+        """As `mp_describe` and the source scan have them; None where only the name is known."""
         import json
 
-        return list(json.loads(self.json))
+        told = json.loads(self.json)
+        return None if told is None else list(told)
 
 
 def with_prefix(file: str, prefix: str) -> Iterator[bytes]:

@@ -36,9 +36,15 @@ def write_stamps(folder: str, stamps: Iterable[tuple[str, str, str]]) -> None:
 def task_line(task: Mapping[str, object]) -> str:
     """The task as one line of the index."""
     parameters = task["parameters"]
-    assert isinstance(parameters, list)
+    assert parameters is None or isinstance(parameters, list)
     where = f"{task['file']}:{task['line']}" if task.get("file") else ""
-    fields = (str(task["name"]), _first_line(task["doc"]), _first_line(task["returns"]), where, _items(parameters))
+    fields = (
+        str(task["name"]),
+        _first_line(task["doc"]),
+        _first_line(task["returns"]),
+        where,
+        _items(parameters or []),
+    )
     return "\t".join((*(" ".join(field.split("\t")) for field in fields), json.dumps(parameters)))
 
 

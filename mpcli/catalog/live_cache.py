@@ -55,4 +55,4 @@ def recall(root: str, context: str) -> Live | None:
 
 
 def _for_index(task: LiveTask) -> dict[str, object]:
-    return {"name": task.name, "doc": task.doc, "returns": task.returns, "parameters": task.parameters or []}
+    return {"name": task.name, "doc": task.doc, "returns": task.returns, "parameters": task.parameters}

@@ -25,50 +25,54 @@ _GRACE = 0.5
 _PATIENCE = 10.0
 
 
-class CallRequest:
-    """What the command line asks for, whichever parser read it. `timeout` is in seconds."""
+class CallOptions:
+    """How to call; `timeout` is in seconds."""
 
-    __slots__ = ("args", "as_json", "context", "kwargs", "task", "timeout", "yes")
+    __slots__ = ("as_json", "check", "context", "timeout", "yes")
 
     def __init__(
         self,
-        task: str,
-        args: list[object],
-        kwargs: dict[str, object],
-        timeout: float,
-        as_json: bool,
+        *,
+        timeout: float = 10.0,
+        as_json: bool = False,
+        check: bool = True,
         context: str = "",
         yes: bool = False,
     ) -> None:
-        self.task = task
-        self.args = args
-        self.kwargs = kwargs
         self.timeout = timeout
         self.as_json = as_json
+        self.check = check
         self.context = context
         self.yes = yes
 
+    def as_dict(self) -> dict[str, object]:
+        """By name."""
+        return {slot: getattr(self, slot) for slot in self.__slots__}
+
+
+class CallRequest:
+    """What the command line asks for, whichever parser read it."""
+
+    __slots__ = ("args", "kwargs", "options", "task")
+
+    def __init__(self, task: str, args: list[object], kwargs: dict[str, object], options: CallOptions) -> None:
+        self.task = task
+        self.args = args
+        self.kwargs = kwargs
+        self.options = options
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, CallRequest) and all(
-            getattr(self, slot) == getattr(other, slot) for slot in self.__slots__
-        )
+        return isinstance(other, CallRequest) and repr(self) == repr(other)
 
     def __hash__(self) -> int:
         return hash(repr(self))
 
     def __repr__(self) -> str:
-        return f"CallRequest({', '.join(f'{slot}={getattr(self, slot)!r}' for slot in self.__slots__)})"
+        return f"CallRequest({self.task!r}, {self.args!r}, {self.kwargs!r}, {self.options.as_dict()!r})"
 
 
 def build_request(
-    task: str,
-    items: list[str],
-    args_json: str | None,
-    kwargs_json: str | None,
-    timeout: float,
-    as_json: bool,
-    context: str = "",
-    yes: bool = False,
+    task: str, items: list[str], args_json: str | None, kwargs_json: str | None, options: CallOptions
 ) -> CallRequest:
     """Put the words of the command line together, with what stdin holds. Raises `UsageError`, before anything is sent.
 
@@ -88,7 +92,7 @@ def build_request(
             _add(args, kwargs, {key: value}, item)
     if not items and args_json is None and kwargs_json is None and (text := peek_stdin()):
         _add(args, kwargs, _json(text, "stdin"), "stdin")
-    return CallRequest(task, args, kwargs, timeout, as_json, context, yes)
+    return CallRequest(task, args, kwargs, options)
 
 
 def _add(args: list[object], kwargs: dict[str, object], value: object, source: str, wanted: type | None = None) -> None:

@@ -28,6 +28,7 @@ def call(
     kwargs: Annotated[str | None, typer.Option("--kwargs", metavar="JSON", help="Named arguments: an object.")] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the result.")] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON; the default when piped.")] = False,
+    no_check: Annotated[bool, typer.Option("--no-check", help="Send the arguments as they are, unchecked.")] = False,
     context: Annotated[str, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
 ) -> int:
@@ -37,7 +38,8 @@ def call(
 
     Example: mp call mplogin.sync.register user_obj:='{"email": "a@b.c"}'
     """
-    from mpcli.cli.arguments import build_request
+    from mpcli.cli.arguments import CallOptions, build_request
     from mpcli.cli.fast_call import run_request
 
-    return run_request(build_request(task, items or [], args, kwargs, timeout, as_json, context, yes))
+    options = CallOptions(timeout=timeout, as_json=as_json, check=not no_check, context=context, yes=yes)
+    return run_request(build_request(task, items or [], args, kwargs, options))

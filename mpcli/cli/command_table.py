@@ -35,6 +35,7 @@ OPTIONS: dict[str, dict[str, str]] = {'': {'--version': '', '--debug': '', '--he
           '--kwargs': 'JSON',
           '--timeout': 'TIMEOUT',
           '--json': '',
+          '--no-check': '',
           '--context': 'CONTEXT',
           '--yes': '',
           '--help': ''},

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mpcli.cli.arguments import CallRequest
+    from mpcli.cli.arguments import CallOptions, CallRequest
+
+_FLAGS = ("--json", "--yes", "--no-check", "--debug")
+_VALUES = ("--timeout", "--args", "--kwargs", "--context")
 
 
 def run(argv: list[str]) -> int | None:
@@ -22,35 +25,49 @@ def run(argv: list[str]) -> int | None:
     return run_request(build_request(*words))
 
 
-Words = tuple[str, list[str], str | None, str | None, float, bool, str, bool]
+Words = tuple[str, list[str], str | None, str | None, "CallOptions"]
 
 
 def parse(argv: list[str]) -> Words | None:
     """The arguments of `build_request`, or None when there is anything that needs a real parser."""
     positional: list[str] = []
-    options: dict[str, str] = {}
+    values: dict[str, str] = {}
     flags: set[str] = set()
     words = iter(argv)
     for word in words:
-        if word in ("--json", "--yes", "--debug"):
+        if word in _FLAGS:
             flags.add(word)
         elif word.startswith("--"):
             name, equals, value = word.partition("=")
-            if name not in ("--timeout", "--args", "--kwargs", "--context"):
+            if name not in _VALUES:
                 return None
             value = value if equals else next(words, "")
             if not value or value.startswith("-"):
                 return None
-            options[name] = value
+            values[name] = value
         elif word.startswith("-") and word != "-":
             return None
         else:
             positional.append(word)
-    timeout = options.get("--timeout", "10")
-    if not positional or positional[0] in ("", "-") or not _is_plain_number(timeout):
+    options = _options(flags, values)
+    if options is None or not positional or positional[0] in ("", "-"):
         return None
-    args, kwargs, context = options.get("--args"), options.get("--kwargs"), options.get("--context", "")
-    return positional[0], positional[1:], args, kwargs, float(timeout), "--json" in flags, context, "--yes" in flags
+    return positional[0], positional[1:], values.get("--args"), values.get("--kwargs"), options
+
+
+def _options(flags: set[str], values: dict[str, str]) -> CallOptions | None:
+    from mpcli.cli.arguments import CallOptions
+
+    timeout = values.get("--timeout", "10")
+    if not _is_plain_number(timeout):
+        return None
+    return CallOptions(
+        timeout=float(timeout),
+        as_json="--json" in flags,
+        context=values.get("--context", ""),
+        yes="--yes" in flags,
+        check="--no-check" not in flags,
+    )
 
 
 def _is_plain_number(text: str) -> bool:
@@ -64,17 +81,19 @@ def run_request(request: CallRequest) -> int:
     from mpcli.render.call import show_outcome
     from mpcli.verbs.call import call_task
 
+    options = request.options
     outcome = call_task(
         request.task,
         request.args,
         request.kwargs,
-        timeout=request.timeout,
-        context=request.context,
-        yes=request.yes,
+        timeout=options.timeout,
+        context=options.context,
+        yes=options.yes,
+        check=options.check,
         ask=asker(),
         note=_note,
     )
-    show_outcome(outcome, as_json=request.as_json)
+    show_outcome(outcome, as_json=options.as_json)
     return 0
 
 

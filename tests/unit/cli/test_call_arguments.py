@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpcli.cli.arguments import build_request, parse_item, peek_stdin, read_stdin
+from mpcli.cli.arguments import CallOptions, build_request, parse_item, peek_stdin, read_stdin
 from mpcli.errors import UsageError
 
 
@@ -56,17 +56,17 @@ def test_the_error_of_a_file_names_it(tmp_path):
 
 
 def test_arguments_come_together_and_none_twice():
-    request = build_request("t", ["a=1", "b:=2"], "[1, null]", '{"c": 3}', 5.0, False)
-    assert (request.args, request.kwargs, request.timeout) == ([1, None], {"a": "1", "b": 2, "c": 3}, 5.0)
+    request = build_request("t", ["a=1", "b:=2"], "[1, null]", '{"c": 3}', CallOptions())
+    assert (request.args, request.kwargs) == ([1, None], {"a": "1", "b": 2, "c": 3})
     for items, kwargs in ((["a=1", "a=2"], None), (["a=1"], '{"a": 2}')):
         with pytest.raises(UsageError, match="'a' is given twice"):
-            build_request("t", items, None, kwargs, 5.0, False)
+            build_request("t", items, None, kwargs, CallOptions())
 
 
 @pytest.mark.parametrize(("args", "kwargs"), [("{}", None), ("3", None), ("", None), (None, "[]"), (None, "x")])
 def test_the_json_options_must_hold_what_they_are_for(args, kwargs):
     with pytest.raises(UsageError, match=r"--(kw)?args"):
-        build_request("t", [], args, kwargs, 5.0, False)
+        build_request("t", [], args, kwargs, CallOptions())
 
 
 @given(st.text(max_size=40))
@@ -85,7 +85,7 @@ def test_no_item_ends_in_anything_but_a_value_or_a_usage_error(item):
 )
 def test_every_text_arrives_as_it_was_typed(kwargs):
     items = [f"{key}={text}" for key, text in kwargs.items()] or ["x=1"]
-    assert build_request("t", items, None, None, 1.0, False).kwargs == (kwargs or {"x": "1"})
+    assert build_request("t", items, None, None, CallOptions()).kwargs == (kwargs or {"x": "1"})
 
 
 @pytest.fixture

@@ -42,10 +42,10 @@ def test_a_typo_is_told_from_the_source_with_no_broker_at_all(platform, url, mon
 def test_a_task_that_exists_is_the_brokers_affair(platform, monkeypatch):
     monkeypatch.delenv("MP_SYNC_URL", raising=False)
     with pytest.raises(BrokerUnreachable) as nothing_runs:
-        call("mplogin.sync.register", platform)
+        call("mplogin.sync.register", platform, user_obj=1)
     assert "mp up" in nothing_runs.value.hint
     with pytest.raises(BrokerUnreachable, match="refused"):
-        call("mplogin.sync.register", platform, NOWHERE)
+        call("mplogin.sync.register", platform, NOWHERE, user_obj=1)
 
 
 def test_a_service_that_the_source_has_not_may_still_be_on_the_broker(platform):
@@ -81,7 +81,9 @@ def test_a_timeout_that_no_broker_takes_is_refused(tmp_path, timeout):
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (["mplogin.sync.register", "a=1"], 6),
+        (["mplogin.sync.register", "user_obj=1"], 6),
+        (["mplogin.sync.register", "a=1"], 2),
+        (["mplogin.sync.register", "a=1", "--no-check"], 6),
         (["mplogin.sync.regster", "a=1"], 5),
         (["login.sync.register", "a=1"], 2),
         (["mplogin.sync.register", "a"], 2),

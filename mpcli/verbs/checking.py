@@ -1,0 +1,94 @@
+"""The arguments of one call, held against the signature that is known here; in doubt the workers are asked.
+
+What is known is an aid and no authority: the source may be newer than what runs, the cache older. So arguments that
+fit what is known are sent without further ado, and those that do not are refused only when no running worker's own
+signature takes them either. That costs a right call nothing, and a wrong one a few milliseconds.
+"""
+
+from __future__ import annotations
+
+from mpcli.bus.naming import TaskName
+from mpcli.catalog.check import ArgumentsRefused, check
+from mpcli.catalog.index import IndexedTask, live_tasks, lookup
+from mpcli.errors import MpError
+from mpcli.platform.contexts import LOCAL, Context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Arguments = tuple[list[object], dict[str, object]]
+Signature = tuple[list[dict[str, object]], str | None]
+_CONNECT_WAIT = 0.7
+
+
+def check_arguments(
+    around: Context, name: TaskName, args: list[object], kwargs: dict[str, object], url: Callable[[], str]
+) -> tuple[Arguments, str]:
+    """The arguments converted, and a note for the caller where there is something to say.
+
+    `url` gives the broker to ask the workers on, and may raise `MpError`. Raises `ArgumentsRefused`.
+    """
+    known = known_task(around, name)
+    parameters = known.parameters() if known is not None else None
+    if known is None or parameters is None:
+        return (args, kwargs), ""
+    try:
+        return check(str(name), parameters, args, kwargs, known.returns), ""
+    except ArgumentsRefused as refused:
+        signatures = _live_signatures(name, url)
+        return _as_workers_take_it(name, args, kwargs, signatures, refused)
+
+
+def known_task(around: Context, name: TaskName) -> IndexedTask | None:
+    """What source and cache know of the task: in `local` the source goes before, elsewhere what the workers said the
+    last time. None when neither knows it, or can be read."""
+    try:
+        written = lookup(around.root, str(name)) if around.root and around.name == LOCAL else None
+        if written is None:
+            told = live_tasks(around.root, around.name, f"{name}\t")
+            written = next((task for task in told if task.parameters() is not None), None)
+        if written is None and around.root and around.name != LOCAL:
+            written = lookup(around.root, str(name))
+    except (MpError, OSError, ValueError):
+        return None  # a broken mp.toml, a file that is none of ours: the call itself will tell what is wrong
+    return written
+
+
+def _as_workers_take_it(
+    name: TaskName,
+    args: list[object],
+    kwargs: dict[str, object],
+    signatures: list[Signature],
+    refused: ArgumentsRefused,
+) -> tuple[Arguments, str]:
+    """As one of the signatures has it. Raises what the last of them says, or `refused`, when none takes them."""
+    for parameters, returns in signatures:
+        try:
+            made = check(str(name), parameters, args, kwargs, returns)
+        except ArgumentsRefused as by_worker:
+            refused = by_worker
+        else:
+            return made, f"the workers run another version of {name} than is known here: sent as theirs takes it"
+    raise refused
+
+
+def _live_signatures(name: TaskName, url: Callable[[], str]) -> list[Signature]:
+    """Those that the workers of the task's queue have of it; none when they cannot be asked."""
+    from mpcli.catalog.live import live_task
+    from mpcli.wire.control import Control
+    from mpcli.wire.handshake import connect
+
+    found: list[Signature] = []
+    try:
+        with connect(url(), timeout=_CONNECT_WAIT, name=f"mp call {name}") as connection:
+            control = Control(connection)
+            workers = list(control.survey(name.queue).workers)
+            told = control.describe(workers, [str(name)]) if workers else {}
+    except MpError:
+        return []
+    for tasks in told.values():
+        task = live_task(str(name), tasks.get(str(name)) if isinstance(tasks, dict) else None)
+        if task.parameters is not None and (task.parameters, task.returns) not in found:
+            found.append((task.parameters, task.returns))
+    return found
