@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 HIDDEN = "***"
 
@@ -34,6 +35,26 @@ def masked(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [masked(inner) for inner in value]
     return value
+
+
+def harmless(value: object) -> bool:
+    """Whether `masked` would leave the value as it is; to look costs less than to copy."""
+    if isinstance(value, str):
+        return "://" not in value
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if _is_secret_key(key) or not harmless(inner):
+                return False
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            if not harmless(inner):
+                return False
+    return True
+
+
+@lru_cache(4096)
+def _is_secret_key(key: object) -> bool:
+    return isinstance(key, str) and is_secret(key)
 
 
 def masked_args(args: Sequence[object], parameters: Sequence[str]) -> list[object]:

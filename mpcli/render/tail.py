@@ -7,18 +7,15 @@ from collections.abc import Iterable
 
 from mpcli.render.console import print_note, wants_colour
 from mpcli.render.escape import escape_line
+from mpcli.render.json_lines import Json
 from mpcli.render.message import (
     Parameters,
     as_call,
     block,
     clock,
     details,
-    dumps,
     duration,
-    iso,
     marks,
-    message_as_dict,
-    outcome_as_dict,
     outcome_text,
 )
 from mpcli.verbs.seen import Outcome, Seen
@@ -65,34 +62,6 @@ def _show(screen: Json | People, event: TailEvent) -> None:
 def _not_a_service(exchange: str) -> bool:
     """The workers' events and the dead letters come and go without a loss of messages."""
     return exchange == "celeryev" or exchange.endswith(".dead")
-
-
-class Json:
-    """JSON Lines: `kind` tells messages, outcomes and what is missing apart."""
-
-    def __init__(self, full: bool) -> None:
-        self.parameters: Parameters = {}
-        self._full = full
-
-    def item(self, item: Seen | Outcome) -> str:
-        """The line or lines of a message or an outcome, with their ends."""
-        if isinstance(item, Seen):
-            return dumps(message_as_dict(item, self.parameters, self._full)) + "\n"
-        return dumps(outcome_as_dict(item)) + "\n"
-
-    def notice(self, event: Dropped | Lost | Gap | Exchange) -> None:
-        """Tell what is missing from the stream."""
-        line: dict[str, object] = {"kind": type(event).__name__.lower(), "at": iso(event.at), "broker": event.broker}
-        if isinstance(event, Dropped):
-            line |= {"count": event.count, "exact": event.exact}
-        elif isinstance(event, Lost):
-            line["reason"] = event.reason
-        elif isinstance(event, Gap):
-            line |= {"since": iso(event.since), "seconds": round(event.at - event.since, 6)}
-        else:
-            line |= {"exchange": event.name, "there": event.there}
-        sys.stdout.write(dumps(line) + "\n")
-        sys.stdout.flush()
 
 
 class People:

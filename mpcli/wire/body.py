@@ -99,6 +99,44 @@ def decoded(properties: Properties, body: bytes, limit: int = MAX_BODY) -> objec
         raise Opaque("damaged JSON") from error
 
 
+def _refuse(constant: str) -> object:
+    raise ValueError(constant)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+_read = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_unique).raw_decode
+
+
+def json_parts(text: str) -> list[tuple[object, str]] | None:
+    """The items of a JSON array, each with the text it was read from; None for what is no array, or hard to read.
+
+    Hard are NaN and Infinity, which are no JSON, a name that stands twice, because the text then holds more than the
+    value, and white space in other places than an encoder puts it.
+    """
+    parts: list[tuple[object, str]] = []
+    at, size = 1, len(text)
+    if text[:1] != "[":
+        return None
+    try:
+        while True:
+            value, end = _read(text, at)
+            parts.append((value, text[at:end]))
+            separator = text[end : end + 2]
+            if separator == "]":
+                return parts if end + 1 == size else None
+            if separator[:1] != ",":
+                return None
+            at = end + 1 + (separator == ", ")
+    except (ValueError, RecursionError):
+        return None
+
+
 def pickle_opcodes(data: bytes, limit: int = 200) -> list[str]:
     """What a pickle would do, one opcode a line, at most `limit`; nothing is executed.
 

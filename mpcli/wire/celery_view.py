@@ -8,7 +8,7 @@ what cannot be read is None, and `opaque` says why.
 from __future__ import annotations
 
 from mpcli.errors import ProtocolError
-from mpcli.wire.body import MAX_BODY, Opaque, decoded, opened
+from mpcli.wire.body import MAX_BODY, Opaque, compression_of, decoded, json_parts, opened
 from mpcli.wire.codec import Properties, Table, plain
 from mpcli.wire.message import Message
 
@@ -90,6 +90,27 @@ class CeleryView:
             except Opaque as reason:
                 self._body, self.opaque = None, str(reason)
         return self._body
+
+    def argument_texts(self) -> tuple[str, str] | None:
+        """`args` and `kwargs` as JSON on one line of ASCII, as they came, so that they can be copied.
+
+        None where they are not, in protocol 1, and where something hangs on the task.
+        """
+        if self._body is not _UNREAD or self.properties.get("content_type") != "application/json":
+            return None
+        body = self.message.body
+        if len(body) > self._limit or not isinstance(self.headers.get("task"), str) or compression_of(self.properties):
+            return None
+        if not body.isascii() or b"\n" in body or b"\r" in body or b"\t" in body or b"\x7f" in body:
+            return None  # a control may stand between two tokens, where JSON allows white space; DEL also in a string
+        parts = json_parts(body.decode("ascii"))
+        if parts is None or len(parts) != 3:
+            return None
+        (args, args_text), (kwargs, kwargs_text), (embed, _) = parts
+        if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embed, dict):
+            return None
+        self._body = [args, kwargs, embed]
+        return None if any(embed.values()) else (args_text, kwargs_text)
 
     def data(self) -> bytes:
         """The body without its compression, not decoded; the bytes as they came when it cannot be opened."""

@@ -3,7 +3,9 @@
 Each consumer has a queue of its own on one exchange. It is stopped (SIGSTOP) while the queue is filled and then let
 go, so that its own speed is measured and not the publisher's; the time is that of the whole drain, to its exit. The C
 loop is built here where librabbitmq-dev is installed (CFLAGS and LDFLAGS are respected), else it is left out. Then the
-publisher's own throughput, with confirms, without a tail and with one. `--quick` takes one round.
+publisher's own throughput, with confirms: alone, with a second queue that nobody reads, which is the broker's share of
+the price of any tap, and beside each consumer. A consumer must see every message, and drop none. `--quick` takes one
+round.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ from mpcli.wire.methods import (
 
 EXCHANGE, KEY = "mpbench", "mpbench.sync.task"
 WINDOW = 500
+# Instead of a consumer.
+ALONE, UNREAD = [""], ["unread"]
 
 C_LOOP = r"""
 #include <stdio.h>
@@ -157,6 +161,14 @@ def consumer(argv: list[str], url: str, idle: str) -> Iterator[subprocess.Popen[
         process.stderr.close()
 
 
+def finish(argv: list[str], process: subprocess.Popen[bytes]) -> None:
+    """Wait until it has seen all. Raises `RuntimeError` when it failed, or lost a message."""
+    code = process.wait(300)
+    said = process.stderr.read().decode() if process.stderr else ""
+    if code or ("dropped" in said and ", 0 dropped" not in said):
+        raise RuntimeError(f"{argv}: {code} {said}")
+
+
 def drain(argv: list[str], url: str, idle: str, total: int) -> float:
     """Messages a second, from a full queue to the consumer's exit."""
     with connect(url) as connection, consumer(argv, url, idle) as process:
@@ -166,12 +178,8 @@ def drain(argv: list[str], url: str, idle: str, total: int) -> float:
         publish(connection, total)
         started = time.perf_counter()
         process.send_signal(signal.SIGCONT)
-        code = process.wait(300)
-        taken = time.perf_counter() - started
-        said = process.stderr.read().decode() if process.stderr else ""
-        if code or ("dropped" in said and ", 0 dropped" not in said):
-            raise RuntimeError(f"{argv}: {code} {said}")
-    return total / taken
+        finish(argv, process)
+        return total / (time.perf_counter() - started)
 
 
 def consumers(url: str, folder: Path, total: int) -> dict[str, list[str]]:
@@ -188,34 +196,43 @@ def consumers(url: str, folder: Path, total: int) -> dict[str, list[str]]:
     return found
 
 
-def drains(url: str, idle: str, total: int, rounds: int) -> dict[str, float]:
-    """The median rate of each consumer, in turn."""
-    rates: dict[str, list[float]] = {}
+def beside(argv: list[str], url: str, idle: str, total: int) -> float:
+    """The publisher's rate while a queue of a service is filled; `argv` is a consumer beside, or empty."""
+    with connect(url) as connection:
+        connection.request(QUEUE_DECLARE, "mpbench.sync", False, True, False, False, False, {})
+        connection.request(QUEUE_BIND, "mpbench.sync", EXCHANGE, "#", False, {})
+        connection.request(CONFIRM_SELECT, False)
+        publish.base = 0
+        if argv == UNREAD:
+            connection.request(QUEUE_DECLARE, "mpbench.unread", False, False, True, False, False, {})
+            connection.request(QUEUE_BIND, "mpbench.unread", EXCHANGE, "#", False, {})
+        if argv in (ALONE, UNREAD):
+            rate = publish(connection, total)
+        else:
+            with consumer(argv, url, idle) as process:
+                rate = publish(connection, total)
+                finish(argv, process)
+        connection.request(QUEUE_PURGE, "mpbench.sync", False)
+    return rate
+
+
+def rates(url: str, idle: str, total: int, rounds: int) -> tuple[dict[str, float], dict[str, float]]:
+    """The median rate of each consumer that drains, and of the publisher beside each, in turn."""
+    draining: dict[str, list[float]] = {}
+    publishing: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         commands = consumers(url, Path(folder), total)
         for _ in range(rounds):
             for name, argv in commands.items():
-                rates.setdefault(name, []).append(drain(argv, url, idle, total))
+                draining.setdefault(name, []).append(drain(argv, url, idle, total))
                 (Path(folder) / "recording").unlink(missing_ok=True)
-    return {name: statistics.median(values) for name, values in rates.items()}
-
-
-def publishing(url: str, idle: str, total: int, rounds: int) -> dict[str, float]:
-    """The publisher's rate without a tail, and with one that shows what it sees."""
-    rates: dict[str, list[float]] = {"no tail": [], "`mp tail --json`": []}
-    argv = [sys.executable, "-m", "mpcli", "tail", "mpbench.sync", "--json"]
-    for _ in range(rounds):
-        with connect(url) as connection:
-            connection.request(QUEUE_DECLARE, "mpbench.sync", False, True, False, False, False, {})
-            connection.request(QUEUE_BIND, "mpbench.sync", EXCHANGE, "#", False, {})
-            connection.request(CONFIRM_SELECT, False)
-            publish.base = 0
-            rates["no tail"].append(publish(connection, total))
-            connection.request(QUEUE_PURGE, "mpbench.sync", False)
-            with consumer(argv, url, idle):
-                rates["`mp tail --json`"].append(publish(connection, total))
-            connection.request(QUEUE_PURGE, "mpbench.sync", False)
-    return {name: statistics.median(values) for name, values in rates.items()}
+            for name, argv in {"nothing": ALONE, "a second queue, unread": UNREAD, **commands}.items():
+                publishing.setdefault(name, []).append(beside(argv, url, idle, total))
+                (Path(folder) / "recording").unlink(missing_ok=True)
+    return (
+        {name: statistics.median(values) for name, values in draining.items()},
+        {name: statistics.median(values) for name, values in publishing.items()},
+    )
 
 
 def table(title: str, rates: dict[str, float], unit: str) -> str:
@@ -231,13 +248,13 @@ def main(arguments: list[str]) -> None:
     quick = "--quick" in arguments
     total, rounds = (50_000, 1) if quick else (50_000, 5)
     print("## Tail: 1 KiB Celery messages on RabbitMQ\n")
-    with broker("rabbitmq") as running, broker("embedded") as beside:
+    with broker("rabbitmq") as running, broker("embedded") as idle:
         with connect(running.url) as connection:
             connection.request(EXCHANGE_DECLARE, EXCHANGE, "topic", False, True, False, False, False, {})
-        rates = drains(running.url, beside.url, total, rounds)
-        print(table("consumer, draining a full queue", rates, "C (librabbitmq)"))
+        draining, publishing = rates(running.url, idle.url, total, rounds)
+        print(table("consumer, draining a full queue", draining, "C (librabbitmq)"))
         print()
-        print(table("publishing with confirms beside", publishing(running.url, beside.url, total, rounds), "no tail"))
+        print(table("publishing with confirms beside", publishing, "nothing"))
 
 
 if __name__ == "__main__":
