@@ -1,24 +1,194 @@
-"""The results of the shell."""
+"""The results of the shell: for a person rich, cut to the screen, with the time below; for a program JSON.
+
+What stands on the screen is escaped, and what goes by a secret name is hidden; a program behind a pipe gets all of it.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Sequence
 
+from mpcli.errors import MpError, RemoteError
 from mpcli.render.call import as_plain
-from mpcli.render.console import print_json, print_line, print_note
-from mpcli.render.escape import escape
+from mpcli.render.console import print_error, print_line, print_note, rich_console, wants_colour
+from mpcli.render.escape import escape, escape_line
 from mpcli.render.secrets import masked, masked_text
 
+AUTO, JSON, TABLE, PYTHON = "auto", "json", "table", "python"
+FORMS = (AUTO, JSON, TABLE, PYTHON)
+# More columns than this make a table of slivers; then each row is shown by itself.
+_COLUMNS = 12
+# What is kept free of a cut result: the call above it, the line below it, the prompt and what follows.
+_MARGIN = 6
+_LEAST = 20
 
-def show_value(value: object, form: str, seconds: float) -> None:
-    """JSON for a program; for a person in the form that was chosen, and below it how long it took."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+
+def show_value(value: object, form: str = AUTO, seconds: float | None = None, whole: bool = False) -> None:
+    """Print a value in one of `FORMS`; on a terminal what is longer than the screen is cut, unless `whole`."""
     if not sys.stdout.isatty():
-        sys.stdout.write(json.dumps(value, default=as_plain) + "\n")
-        sys.stdout.flush()
+        print_line(json_text(value) if form in (AUTO, JSON) else escape(_plain(value, form)))
         return
-    if form == "python" or not isinstance(value, (dict, list, str, int, float, bool)):
-        print_line(escape(masked_text(repr(value))))
-    else:
-        print_json(json.loads(json.dumps(masked(value), default=as_plain)))
-    print_note(f"{seconds:.3f} s")
+    console = rich_console()
+    lines = console.render_lines(_renderable(masked(_as_data(value, form)), form, console.width), pad=False)
+    shown = len(lines) if whole else _fitting(len(lines), console.height)
+    from rich.segment import Segment, Segments
+
+    for line in lines[:shown]:
+        console.print(Segments([*line, Segment.line()]), end="", soft_wrap=True)
+    notes = [f"{len(lines) - shown} more lines: /all shows them"] if shown < len(lines) else []
+    show_dim(" · ".join([*notes, *([took(seconds)] if seconds is not None else [])]))
+
+
+def page_value(value: object, form: str) -> None:
+    """Show all of it, in the user's pager on a terminal."""
+    if not sys.stdout.isatty():
+        show_value(value, form)
+        return
+    console = rich_console()
+    # less shows colours only when it is told to.
+    with console.pager(styles="R" in os.environ.get("LESS", "") and wants_colour(True)):
+        console.print(_renderable(masked(_as_data(value, form)), form, console.width))
+
+
+def show_dim(text: str) -> None:
+    """A line beside the result, on stdout because only a person sees it."""
+    if text:
+        dim, off = ("\x1b[2m", "\x1b[0m") if wants_colour(sys.stdout.isatty()) else ("", "")
+        print_line(f"{dim}{escape_line(text)}{off}")
+
+
+def took(seconds: float) -> str:
+    """A duration, as it stands below a result."""
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """As a program wants it: ASCII, dates and the like as text; what has no JSON form at all as its repr."""
+    return json.dumps(value, default=as_plain, indent=indent, skipkeys=True)
+
+
+def show_error(error: MpError, seconds: float) -> None:
+    """What is wrong and what to do; on a terminal the traceback of the remote side is folded."""
+    if not isinstance(error, RemoteError) or not sys.stderr.isatty():
+        print_error(error)
+        return
+    lines = len(error.traceback.splitlines())
+    hint = f"/traceback shows where: {lines} lines" if lines else ""
+    print_error(MpError(masked_text(error.message), hint))
+    show_dim(took(seconds))
+
+
+def show_raised(lines: Sequence[str]) -> None:
+    """The short traceback of the user's own code."""
+    print_note(masked_text("\n".join(lines)))
+
+
+def copy(text: str) -> bool:
+    """Hand text to the terminal's clipboard (OSC 52, through ssh too); whether there is a terminal that could."""
+    if not sys.stdout.isatty():
+        return False
+    from base64 import b64encode
+
+    sys.stdout.write(f"\x1b]52;c;{b64encode(text.encode('utf-8', 'backslashreplace')).decode()}\x07")
+    sys.stdout.flush()
+    return True
+
+
+def _fitting(lines: int, height: int) -> int:
+    most = max(height - _MARGIN, _LEAST)
+    return min(lines, most)
+
+
+def _as_data(value: object, form: str) -> object:
+    return json.loads(json_text(value)) if form == JSON else value
+
+
+def _plain(value: object, form: str) -> str:
+    return _grid(value) if form == TABLE else _pretty(value, 10_000)
+
+
+def _grid(value: object) -> str:
+    """A table for a program: tabs between the cells."""
+    columns, rows = _cells(value)
+    return "\n".join("\t".join(map(escape_line, row)) for row in [columns, *rows])
+
+
+def _renderable(value: object, form: str, width: int) -> RenderableType:
+    if form == JSON:
+        from rich.syntax import Syntax
+
+        text = escape(json.dumps(value, indent=2, ensure_ascii=False, default=as_plain, skipkeys=True))
+        if wants_colour(True):
+            return Syntax(text, "json", theme="ansi_dark", background_color="default", word_wrap=True)
+        return _text(text)
+    if form == TABLE or (form == AUTO and _is_tabular(value)):
+        return _table(value)
+    return _text(escape(_pretty(value, width)))
+
+
+def _text(text: str) -> RenderableType:
+    from rich.highlighter import ReprHighlighter
+    from rich.text import Text
+
+    found = Text(text, overflow="fold")
+    ReprHighlighter().highlight(found)
+    return found
+
+
+def _pretty(value: object, width: int) -> str:
+    """As Python writes it, over several lines where one is too long. What is no data speaks for itself, masked."""
+    from rich.pretty import pretty_repr
+
+    return pretty_repr(value, max_width=width) if _is_data(value) else masked_text(repr(value))
+
+
+def _is_data(value: object) -> bool:
+    return value is None or isinstance(value, (dict, list, tuple, set, frozenset, str, bytes, int, float))
+
+
+def _is_tabular(value: object) -> bool:
+    """Several rows that have the same few columns, whose cells are single values."""
+    if not isinstance(value, list) or len(value) < 2 or not all(isinstance(row, dict) and row for row in value):
+        return False
+    first = list(value[0])
+    return len(first) <= _COLUMNS and all(
+        list(row) == first and not any(isinstance(cell, (dict, list)) and cell for cell in row.values())
+        for row in value
+    )
+
+
+def _table(value: object) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    columns, rows = _cells(value)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for at, column in enumerate(columns):
+        numbers = all(row[at].replace(".", "", 1).lstrip("-").isdigit() for row in rows)
+        table.add_column(escape_line(column), overflow="fold", justify="right" if numbers and rows else "left")
+    for row in rows:
+        table.add_row(*map(escape_line, row))
+    return table
+
+
+def _cells(value: object) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of whatever it is: of rows their fields, of a dict its keys and values, else one column."""
+    if isinstance(value, dict):
+        return ["key", "value"], [[str(key), _cell(inner)] for key, inner in value.items()]
+    values = value if isinstance(value, (list, tuple)) else [value]
+    rows = [row for row in values if isinstance(row, dict)]
+    if not rows or len(rows) < len(values):
+        return ["value"], [[_cell(one)] for one in values]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return [str(one) for one in columns], [[_cell(row.get(one, "")) for one in columns] for row in rows]
+
+
+def _cell(value: object) -> str:
+    return value if isinstance(value, str) else json_text(value) if isinstance(value, (dict, list)) else str(value)

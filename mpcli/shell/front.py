@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from mpcli.errors import ExitCode
 from mpcli.platform.contexts import Ask
 from mpcli.render.asking import asker
-from mpcli.render.console import print_error, print_note
-from mpcli.render.shell import show_value
+from mpcli.render.console import print_note
+from mpcli.render.shell import show_error, show_raised, show_value
 from mpcli.shell.events import Event, Failure, Interrupted, Leave, Raised, Said, Value
 from mpcli.shell.language import cells
 from mpcli.shell.session import Session
@@ -41,9 +41,9 @@ def show(event: Event, session: Session) -> None:
     if isinstance(event, Value):
         show_value(event.value, session.form, event.seconds)
     elif isinstance(event, Failure):
-        print_error(event.error)
+        show_error(event.error, event.seconds)
     elif isinstance(event, Raised):
-        print_note("\n".join(event.lines))
+        show_raised(event.lines)
     elif isinstance(event, Interrupted):
         print_note(f"interrupted{': ' if event.text else ''}{event.text}")
     elif isinstance(event, Said):

@@ -21,9 +21,11 @@ import tokenize
 import warnings
 from collections.abc import Iterator
 from enum import StrEnum
+from io import StringIO
 
 _FULL_WIDTH = 0xFEE0  # from the letters of ASCII to those of the block "Halfwidth and Fullwidth Forms"
 _QUESTION = re.compile(r"\s*(\?{0,2})\s*([^\W\d]\w*(?:\s*\.\s*[^\W\d]\w*)*)\s*(\?{0,2})\s*")
+_OPENING, _CLOSING = ("(", "[", "{"), (")", "]", "}")
 _BLANK = (tokenize.NL, tokenize.COMMENT)
 # Where a string begins and ends in pieces, from Python 3.12 on.
 _OPENS = {getattr(tokenize, name) for name in ("FSTRING_START", "TSTRING_START") if hasattr(tokenize, name)}
@@ -71,7 +73,7 @@ def rewrite(source: str) -> str:
     """The source as Python can parse it: equal to it in length, and the same where it was Python already."""
     if "async" not in source and "." not in source:
         return source
-    lines = source.splitlines(keepends=True)
+    lines = list(StringIO(source))
     for row, column in reversed(list(_keywords_as_names(source))):
         line = lines[row - 1]
         lines[row - 1] = f"{line[:column]}{chr(ord(line[column]) + _FULL_WIDTH)}{line[column + 1 :]}"
@@ -97,18 +99,28 @@ def _keywords_as_names(source: str) -> Iterator[tuple[int, int]]:
 
 
 def _ends_value(token: tokenize.TokenInfo) -> bool:
-    return token.type == tokenize.STRING or token.type in _CLOSES or token.string in (")", "]", "}")
+    return token.type == tokenize.STRING or token.type in _CLOSES or token.string in _CLOSING
 
 
 def _tokens(source: str) -> Iterator[tokenize.TokenInfo]:
-    # str.splitlines, which cuts the rows, knows more line ends than Python: feed the tokenizer by the same rows.
-    return tokenize.generate_tokens(iter(source.splitlines(keepends=True)).__next__)
+    return tokenize.generate_tokens(StringIO(source).readline)
 
 
 def parse(source: str, name: str = "<shell>", line: int = 1) -> ast.Module:
     """The syntax tree of a piece of Python whose first line is number `line`. Raises `SyntaxError`, `ValueError`."""
-    tree = ast.parse(rewrite(source), name)
+    try:
+        tree = ast.parse(rewrite(source), name)
+    except SyntaxError as error:
+        error.lineno = (error.lineno or 1) + line - 1
+        error.text = _line(source, error.lineno - line)
+        raise
     return ast.increment_lineno(tree, line - 1) if line > 1 else tree
+
+
+def _line(source: str, index: int) -> str | None:
+    """A line as it was typed: the parser has seen the rewritten one."""
+    lines = source.split("\n")
+    return lines[index] if index < len(lines) else None
 
 
 def is_complete(text: str) -> bool:
@@ -135,9 +147,13 @@ def is_open(text: str) -> bool:
     """Whether the text ends inside of brackets, a string of several lines, or behind a backslash."""
     if re.search(r"\\\n?\Z", text):
         return True
+    depth = 0
     try:
-        for _ in _tokens(text):
-            pass
+        for token in _tokens(text):
+            if token.type == tokenize.OP:
+                depth += (token.string in _OPENING) - (token.string in _CLOSING)
+            if depth < 0:
+                return False
     except tokenize.TokenError as error:
         return "EOF" in str(error) or "unterminated triple" in str(error)
     except SyntaxError:

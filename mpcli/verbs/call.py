@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mpcli.bus.naming import Mode, TaskName
-from mpcli.errors import BrokerUnreachable, MpError, UnknownService, UnknownTask, UsageError
+from mpcli.errors import BrokerUnreachable, UnknownService, UnknownTask, UsageError
 from mpcli.platform.contexts import Ask, Context, Endpoint, allow_write, resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mpcli.verbs.likely import Likely
 
 DEFAULT_TIMEOUT = 10.0
 # RabbitMQ takes an expiration of at most 2**32 - 1 ms (https://www.rabbitmq.com/docs/ttl).
@@ -69,8 +73,9 @@ def call_task(
             error.hint = endpoint.hint or error.hint
             raise
     except (BrokerUnreachable, UnknownService) as error:
-        attempt.refuse_typo()
-        attempt.suggest_service(error)
+        likely = attempt.likely()
+        likely.refuse_typo()
+        likely.suggest_service(error)
         raise
 
 
@@ -96,17 +101,24 @@ class _Attempt:
             self.note(told)
         return made
 
+    def likely(self) -> Likely:
+        """What was meant, once something has gone wrong."""
+        from mpcli.verbs.likely import Likely
+
+        return Likely(self.around, self.name)
+
     def call(self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object], timeout: float) -> object:
         from mpcli.wire.call import call
 
         def nobody() -> None:
-            self.refuse_typo()
+            self.likely().refuse_typo()
             self.note(f"nobody is listening on {self.name.queue}; waiting {timeout:g} s for a worker to come")
 
         try:
             return call(endpoint.url, self.name, args, kwargs, timeout=timeout, nobody=nobody)
         except UnknownTask as error:
-            error.hint = self.hint(self.source_tasks() or self.live_tasks(endpoint)) or error.hint
+            likely = self.likely()
+            error.hint = likely.hint(likely.source_tasks() or likely.live_tasks(endpoint)) or error.hint
             raise
 
     def send(self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object]) -> str:
@@ -117,9 +129,9 @@ class _Attempt:
         with connect(endpoint.url, name=f"mp call {self.name}") as connection:
             survey = Control(connection).survey(self.name.queue)
             if survey.complete and str(self.name) not in survey.tasks:
-                raise self.unknown(survey.tasks)
+                raise self.likely().unknown(survey.tasks)
             if str(self.name) not in survey.tasks:
-                self.refuse_typo()
+                self.likely().refuse_typo()
             sent = send(connection, self.name, args, kwargs)
         if not survey.consumers:
             self.note(f"nobody is listening on {self.name.queue} now: the message waits for a worker")
@@ -128,60 +140,3 @@ class _Attempt:
                 f"not every worker of {self.name.queue} could be asked whether it knows this task; sent all the same"
             )
         return sent
-
-    # -- explaining a failure --------------------------------------------------------------------------------------
-
-    def refuse_typo(self) -> None:
-        """Raise `UnknownTask` when the service is in the source of this platform, and the task is not."""
-        known = self.source_tasks()
-        if known and str(self.name) not in known and any(_service(one) == self.name.service for one in known):
-            raise self.unknown(known)
-
-    def suggest_service(self, error: MpError) -> None:
-        """Add the service that was probably meant, when the source has none of this name."""
-        known = self.source_tasks()
-        if known and all(_service(one) != self.name.service for one in known):
-            hint = self.hint(known)
-            error.hint = f"{hint} {error.hint}" if hint else error.hint
-
-    def unknown(self, known: list[str]) -> UnknownTask:
-        return UnknownTask(
-            f"{self.name.service} has no task {self.name}",
-            self.hint(known) or f"`mp tasks {self.name.service}` lists those that it has",
-        )
-
-    def hint(self, known: list[str]) -> str:
-        from mpcli.catalog.nearest import nearest
-
-        own = [one for one in known if one.startswith(f"{self.name.queue}.")]
-        meant = nearest(str(self.name), own) or nearest(str(self.name), known)
-        return f"did you mean {meant}?" if meant else ""
-
-    def source_tasks(self) -> list[str]:
-        """The names of all tasks in the platform's source; none outside of a platform, or when it cannot be read."""
-        if not self.around.root:
-            return []
-        from pathlib import Path
-
-        from mpcli.catalog.source import scan_platform
-        from mpcli.platform.layout import load_platform
-
-        try:
-            return [task.name for task in scan_platform(load_platform(Path(self.around.root)))]
-        except (MpError, OSError):
-            return []  # this is only to explain another failure, which is the one to be told
-
-    def live_tasks(self, endpoint: Endpoint) -> list[str]:
-        """The names that the workers of the queue know; none when they cannot be asked."""
-        from mpcli.wire.control import Control
-        from mpcli.wire.handshake import connect
-
-        try:
-            with connect(endpoint.url, timeout=1.0) as connection:
-                return Control(connection).survey(self.name.queue).tasks
-        except MpError:
-            return []
-
-
-def _service(task: str) -> str:
-    return task.partition(".")[0]
