@@ -313,6 +313,10 @@ class Connection:
         if now - self._sent_at >= self.heartbeat / 2:
             self.send(_HEARTBEAT)
 
+    def stay_alive(self) -> None:
+        """Take in what has arrived and send a heartbeat when one is due; returns at once. Raises as `receive` does."""
+        self._read(monotonic() + 0.001)
+
     def _lost(self, error: OSError | None) -> ConnectionLost:
         why = (error.strerror or str(error)).lower() if error else "closed without a word"
         return ConnectionLost(f"the connection to {self.url.address} was lost: {why}", "did the broker stop?")
