@@ -18,6 +18,10 @@ from mpcli.shell.events import Event, Failure, Interrupted, Leave, Raised, Said,
 from mpcli.shell.language import cells
 from mpcli.shell.session import Session
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mpcli.wire.ongoing import Ongoing
+
 
 class PlainFront:
     """Notes on stderr, a question where there is a terminal; nothing moves."""
@@ -31,7 +35,7 @@ class PlainFront:
         """A line on stderr."""
         print_note(f"mp: {text}")
 
-    def waiting(self, _task: str) -> AbstractContextManager[None]:
+    def waiting(self, _ongoing: Ongoing) -> AbstractContextManager[None]:
         """Nothing is shown."""
         return nullcontext()
 

@@ -16,17 +16,23 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
+from mpcli.bus.naming import Mode
 from mpcli.errors import MpError
 from mpcli.platform.contexts import Ask, Context, resolve
 from mpcli.shell import language
 from mpcli.shell.commands import Commands, RunMp
 from mpcli.shell.events import Event, Failure, Interrupted, Leave, Raised, Value
+from mpcli.shell.interrupts import Interrupts
 from mpcli.shell.known import Known
 from mpcli.shell.language import Cell, Kind
+from mpcli.shell.lines import Lines
 from mpcli.shell.python import Python, short_traceback
 from mpcli.shell.services import Builtins, Reach
+from mpcli.verbs.call import DEFAULT_TIMEOUT, call_in
 
-DEFAULT_TIMEOUT = 10.0
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mpcli.wire.ongoing import Ongoing
 
 
 class Front(Protocol):
@@ -39,7 +45,7 @@ class Front(Protocol):
     def note(self, text: str) -> None:
         """Tell what the caller should know while there is still something to wait for."""
 
-    def waiting(self, task: str, /) -> AbstractContextManager[None]:
+    def waiting(self, ongoing: Ongoing, /) -> AbstractContextManager[None]:
         """Around the wait for a reply: a front may show that, and what, is waited for."""
 
 
@@ -51,7 +57,7 @@ class Quiet:
     def note(self, text: str) -> None:
         """Nobody wants to know."""
 
-    def waiting(self, _task: str) -> AbstractContextManager[None]:
+    def waiting(self, _ongoing: Ongoing) -> AbstractContextManager[None]:
         """Nothing to show."""
         return nullcontext()
 
@@ -88,6 +94,8 @@ class Session:
         self._reach = Reach(self.known, self.context.prefix, self._call)
         self._python = Python(Builtins(self._reach))
         self.commands = Commands(self, run_mp)
+        self.interrupts = Interrupts()
+        self._lines = Lines(self.interrupts, self._waiting)
 
     @property
     def variables(self) -> dict[str, object]:
@@ -107,12 +115,9 @@ class Session:
         """Run a cell of the file `name`, or of a prompt."""
         began = time.perf_counter()
         try:
-            if cell.kind is Kind.PYTHON:
-                value = self._python.run(cell.text, name, cell.line)
-                if value is not None:
-                    yield Value(value, time.perf_counter() - began)
-            else:
-                yield from self.commands.run(cell)
+            with self.interrupts.running():
+                events = self._run(cell, name, began)
+            yield from events
         except MpError as error:
             yield Failure(error, time.perf_counter() - began)
         except KeyboardInterrupt as interrupt:
@@ -121,6 +126,12 @@ class Session:
             yield Leave(end.code if isinstance(end.code, int) else int(end.code is not None))
         except BaseException as error:  # noqa: BLE001 - it is the user's code: whatever it raises is shown
             yield Raised(error, short_traceback(error), time.perf_counter() - began)
+
+    def _run(self, cell: Cell, name: str, began: float) -> list[Event]:
+        if cell.kind is not Kind.PYTHON:
+            return list(self.commands.run(cell))
+        value = self._python.run(cell.text, name, cell.line)
+        return [] if value is None else [Value(value, time.perf_counter() - began)]
 
     def switch(self, context: str) -> None:
         """Work in another context from here on. Raises `ConfigError`, and then nothing is changed."""
@@ -133,24 +144,24 @@ class Session:
 
     def close(self) -> None:
         """Close the connections."""
+        self._lines.close()
+
+    def _waiting(self, ongoing: Ongoing) -> AbstractContextManager[None]:
+        return self.front.waiting(ongoing)
 
     def _call(self, task: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-        from mpcli.bus.naming import Mode
-        from mpcli.verbs.call import call_task
-
         began = time.perf_counter()
-        with self.front.waiting(task):
-            outcome = call_task(
-                task,
-                list(args),
-                kwargs,
-                timeout=self.timeout,
-                start=str(self.start),
-                context=self.named,
-                yes=self.yes,
-                ask=self.front.ask,
-                note=self.front.note,
-            )
+        outcome = call_in(
+            self.context,
+            task,
+            list(args),
+            kwargs,
+            timeout=self.timeout,
+            yes=self.yes,
+            ask=self.front.ask,
+            note=self.front.note,
+            lines=self._lines,
+        )
         self.latency = time.perf_counter() - began
         self.arguments[task] = kwargs
         self.results[task] = outcome.value

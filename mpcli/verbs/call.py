@@ -14,7 +14,32 @@ from mpcli.platform.contexts import Ask, Context, Endpoint, allow_write, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from mpcli.verbs.likely import Likely
+    from mpcli.wire.connection import Connection
+
+    class Lines(Protocol):
+        """Connections that stay open from one call to the next."""
+
+        def call(
+            self,
+            url: str,
+            name: TaskName,
+            args: list[object],
+            kwargs: dict[str, object],
+            *,
+            timeout: float,
+            nobody: Callable[[], None],
+        ) -> object:
+            """As `mpcli.wire.call.call`."""
+
+        def survey(self, url: str, name: TaskName, survey: Callable[[Connection], str]) -> str:
+            """What `survey` says; empty when it had nothing to say of this task a moment ago."""
+
+        def send(self, url: str, name: TaskName, args: list[object], kwargs: dict[str, object]) -> str:
+            """As `mpcli.wire.call.send`."""
+
 
 DEFAULT_TIMEOUT = 10.0
 # RabbitMQ takes an expiration of at most 2**32 - 1 ms (https://www.rabbitmq.com/docs/ttl).
@@ -55,11 +80,31 @@ def call_task(
     be asked (`allow_write`). `note` is told what the caller should know while there is still something to wait for.
     Raises `MpError` in all of its kinds.
     """
+    return call_in(
+        resolve(start, context), task, args, kwargs,
+        timeout=timeout, url=url, check=check, yes=yes, ask=ask, note=note,
+    )  # fmt: skip
+
+
+def call_in(
+    around: Context,
+    task: str,
+    args: list[object],
+    kwargs: dict[str, object],
+    *,
+    timeout: float = DEFAULT_TIMEOUT,
+    url: str = "",
+    check: bool = True,
+    yes: bool = False,
+    ask: Ask | None = None,
+    note: Note | None = None,
+    lines: Lines | None = None,
+) -> Outcome:
+    """As `call_task`, in a context that was resolved already, and over open `lines`."""
     if not 0 < timeout <= _MAX_TIMEOUT:
         raise UsageError(f"a timeout of {timeout:g} s", f"more than 0 and at most {_MAX_TIMEOUT:.0f} seconds")
-    around = resolve(start, context)
     name = TaskName.parse(task, around.prefix)
-    attempt = _Attempt(around, name, note or _ignore)
+    attempt = _Attempt(around, name, note or _ignore, lines)
     if check:
         args, kwargs = attempt.check(args, kwargs, url)
     allow_write(around, f"call {name}", yes, ask)
@@ -86,10 +131,11 @@ def _ignore(text: str) -> None:
 class _Attempt:
     """One task, from one place."""
 
-    def __init__(self, around: Context, name: TaskName, note: Note) -> None:
+    def __init__(self, around: Context, name: TaskName, note: Note, lines: Lines | None) -> None:
         self.around = around
         self.name = name
         self.note = note
+        self.lines = lines
 
     def check(self, args: list[object], kwargs: dict[str, object], url: str) -> tuple[list[object], dict[str, object]]:
         from mpcli.verbs.checking import check_arguments
@@ -108,13 +154,15 @@ class _Attempt:
         return Likely(self.around, self.name)
 
     def call(self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object], timeout: float) -> object:
-        from mpcli.wire.call import call
-
         def nobody() -> None:
             self.likely().refuse_typo()
             self.note(f"nobody is listening on {self.name.queue}; waiting {timeout:g} s for a worker to come")
 
         try:
+            if self.lines is not None:
+                return self.lines.call(endpoint.url, self.name, args, kwargs, timeout=timeout, nobody=nobody)
+            from mpcli.wire.call import call
+
             return call(endpoint.url, self.name, args, kwargs, timeout=timeout, nobody=nobody)
         except UnknownTask as error:
             likely = self.likely()
@@ -122,21 +170,30 @@ class _Attempt:
             raise
 
     def send(self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object]) -> str:
-        from mpcli.wire.call import send
-        from mpcli.wire.control import Control
-        from mpcli.wire.handshake import connect
+        if self.lines is not None:
+            told = self.lines.survey(endpoint.url, self.name, self.survey)
+            sent = self.lines.send(endpoint.url, self.name, args, kwargs)
+        else:
+            from mpcli.wire.call import send
+            from mpcli.wire.handshake import connect
 
-        with connect(endpoint.url, name=f"mp call {self.name}") as connection:
-            survey = Control(connection).survey(self.name.queue)
-            if survey.complete and str(self.name) not in survey.tasks:
-                raise self.likely().unknown(survey.tasks)
-            if str(self.name) not in survey.tasks:
-                self.likely().refuse_typo()
-            sent = send(connection, self.name, args, kwargs)
-        if not survey.consumers:
-            self.note(f"nobody is listening on {self.name.queue} now: the message waits for a worker")
-        elif str(self.name) not in survey.tasks:
-            self.note(
-                f"not every worker of {self.name.queue} could be asked whether it knows this task; sent all the same"
-            )
+            with connect(endpoint.url, name=f"mp call {self.name}") as connection:
+                told = self.survey(connection)
+                sent = send(connection, self.name, args, kwargs)
+        if told:
+            self.note(told)
         return sent
+
+    def survey(self, connection: Connection) -> str:
+        """Refuse a task that the workers do not have; what the caller should know, empty when one has it."""
+        from mpcli.wire.control import Control
+
+        survey = Control(connection).survey(self.name.queue)
+        if str(self.name) in survey.tasks:
+            return ""
+        if survey.complete:
+            raise self.likely().unknown(survey.tasks)
+        self.likely().refuse_typo()
+        if not survey.consumers:
+            return f"nobody is listening on {self.name.queue} now: the message waits for a worker"
+        return f"not every worker of {self.name.queue} could be asked whether it knows this task; sent all the same"

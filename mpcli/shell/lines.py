@@ -1,0 +1,90 @@
+"""The session's open connections, one for each broker: made with the first call, remade after a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from time import monotonic
+
+from mpcli.bus.naming import TaskName
+from mpcli.shell.interrupts import Interrupts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mpcli.wire.connection import Connection
+    from mpcli.wire.ongoing import Ongoing
+    from mpcli.wire.open_caller import OpenCaller
+
+# How long it holds, in seconds, that a worker has a task: a loop of sends does not ask before each.
+_SURVEYED = 5.0
+
+
+class Lines:
+    """What `mpcli.verbs.call` calls over. `waiting` is put around each wait for a reply."""
+
+    def __init__(self, interrupts: Interrupts, waiting: Callable[[Ongoing], AbstractContextManager[None]]) -> None:
+        self._interrupts = interrupts
+        self._waiting = waiting
+        self._callers: dict[str, OpenCaller] = {}
+        self._surveyed: dict[tuple[str, str], float] = {}
+
+    def call(
+        self,
+        url: str,
+        name: TaskName,
+        args: list[object],
+        kwargs: dict[str, object],
+        *,
+        timeout: float,
+        nobody: Callable[[], None],
+    ) -> object:
+        """Call and wait. Ctrl-C gives it up: the KeyboardInterrupt that is raised says what becomes of the task."""
+        ongoing = self._caller(url).begin(name, args, kwargs, timeout=timeout, look=True)
+        try:
+            with self._waiting(ongoing):
+                return ongoing.result(nobody)
+        except KeyboardInterrupt:
+            with self._interrupts.held():
+                told = _given_up(url, ongoing)
+            raise KeyboardInterrupt(told) from None
+
+    def survey(self, url: str, name: TaskName, survey: Callable[[Connection], str]) -> str:
+        """Ask, on a connection of its own, unless a worker had the task a few seconds ago."""
+        from mpcli.wire.handshake import connect
+
+        key = url, str(name)
+        if monotonic() - self._surveyed.get(key, -_SURVEYED) < _SURVEYED:
+            return ""
+        with connect(url, name=f"mp shell {name}") as connection:
+            told = survey(connection)
+        if not told:
+            self._surveyed[key] = monotonic()
+        return told
+
+    def send(self, url: str, name: TaskName, args: list[object], kwargs: dict[str, object]) -> str:
+        """Send, and wait until the broker has it."""
+        return self._caller(url).send(name, args, kwargs)
+
+    def close(self) -> None:
+        """Hang up."""
+        for caller in self._callers.values():
+            caller.close()
+        self._callers.clear()
+
+    def _caller(self, url: str) -> OpenCaller:
+        from mpcli.wire.open_caller import OpenCaller
+
+        if url not in self._callers:
+            self._callers[url] = OpenCaller(url, name="mp shell")
+        return self._callers[url]
+
+
+def _given_up(url: str, ongoing: Ongoing) -> str:
+    from mpcli.verbs.giving_up import give_up
+
+    sent = ongoing.sent
+    if not ongoing.cancel():
+        return ""
+    if not sent:
+        return f"{ongoing.name} was not sent"
+    return give_up(url, ongoing.name, ongoing.id, max(ongoing.deadline - monotonic(), 0.0))
