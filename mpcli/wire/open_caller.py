@@ -24,34 +24,23 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from copy import copy
 from time import monotonic
 
 from mpcli.bus.naming import TaskName
 from mpcli.errors import BrokerUnreachable, MpError
 from mpcli.wire.celery_message import TaskMessage, async_message, sync_message
-from mpcli.wire.connection import Connection, Incoming
-from mpcli.wire.handshake import CONNECT_TIMEOUT, connect
-from mpcli.wire.lanes import REPLY_TO, Lanes
-from mpcli.wire.looks import Look, Looks
-from mpcli.wire.methods import CONNECTION_CLOSE
+from mpcli.wire.lanes import REPLY_TO
+from mpcli.wire.line import NEVER, Line
 from mpcli.wire.ongoing import Ongoing, Then
-from mpcli.wire.refusal import connection_refusal
-from mpcli.wire.verdict import held_back, unanswered, unconfirmed, unexplained
 
 CONFIRM_WAIT = 10.0
-_DIAGNOSIS_WAIT = 1.0
-_CHANNELS = 1023  # RabbitMQ allows 2047 unless told otherwise; one of less is taken at its word
-_NEVER = float("inf")
 
 
 class OpenCaller:
     """Calls tasks of the broker at `urls`; `name` is shown in its list of connections. `heartbeat` is in seconds."""
 
     def __init__(self, urls: str, name: str = "mp", heartbeat: int = 30) -> None:
-        self.urls = urls
-        self._name = name
-        self._heartbeat = heartbeat
+        self._line = Line(urls, name, heartbeat)  # the thread's alone
         # Shared by all threads, under the lock: what is handed over, and whether the pipe was written to.
         self._lock = threading.Lock()
         self._inbox: deque[Ongoing] = deque()
@@ -59,15 +48,6 @@ class OpenCaller:
         self._closing = False
         self._thread: threading.Thread | None = None
         self._wake_read, self._wake_write = os.pipe()
-        # The rest belongs to the thread.
-        self._connection: Connection | None = None
-        self._lanes = Lanes()
-        self._looks = Looks(1)
-        self._unsent: deque[Ongoing] = deque()
-        self._open: dict[str, Ongoing] = {}
-        self._explaining: dict[str, float] = {}
-        self._due = _NEVER
-        self._out: list[bytes] = []
 
     def __enter__(self) -> OpenCaller:
         return self
@@ -170,40 +150,36 @@ class OpenCaller:
             try:
                 self._turn()
             except MpError as error:
-                self._lose(error)
+                self._line.lose(error)
             except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for this thread in vain
-                self._lose(BrokerUnreachable(f"the connection was given up: {type(error).__name__}: {error}"))
-        self._end()
+                self._line.lose(BrokerUnreachable(f"the connection was given up: {type(error).__name__}: {error}"))
+        self._take_over()
+        with suppress(MpError):
+            self._line.close()
+        self._close_pipe()
 
     def _turn(self) -> None:
         """First read, so that a connection that ended is noticed before anything is written to it."""
-        if self._wait() and self._connection is not None:
-            for incoming in self._connection.arrived():
-                self._take(incoming)
+        if self._wait():
+            self._line.read()
         self._take_over()
-        if self._connection is None and self._unsent:
-            self._connect()
-        if self._connection is not None:
-            self._publish(self._connection)
-            self._connection.beat()
-        if monotonic() >= self._due:
-            self._expire()
+        self._line.write()
+        if monotonic() >= self._line.due:
+            self._line.expire()
 
     def _wait(self) -> bool:
         """Sleep until there is something to do; whether the connection has something to read."""
-        connection = self._connection
+        if self._line.hurried:
+            return True
+        connection = self._line.connection
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
-        longest = _NEVER
-        if connection is None and self._unsent:
-            return False  # there was a connection when they came, and it broke
+        longest = NEVER
         if connection is not None:
-            if connection.unread:
-                return True
             poll.register(connection.fileno(), select.POLLIN)
-            longest = connection.heartbeat / 4 or _NEVER
-        left = min(longest, max(self._due - monotonic(), 0.0))
-        ready = {descriptor for descriptor, _ in poll.poll(None if left == _NEVER else left * 1000 + 1)}
+            longest = connection.heartbeat / 4 or NEVER
+        left = min(longest, max(self._line.due - monotonic(), 0.0))
+        ready = {descriptor for descriptor, _ in poll.poll(None if left == NEVER else left * 1000 + 1)}
         if self._wake_read in ready:
             with self._lock:
                 self._awake = False
@@ -212,163 +188,9 @@ class OpenCaller:
 
     def _take_over(self) -> None:
         while self._inbox:
-            ongoing = self._inbox.popleft()
-            if not ongoing.done:
-                self._unsent.append(ongoing)
-                self._open[ongoing.id] = ongoing
-                self._due = min(self._due, ongoing.deadline)
-            elif self._open.pop(ongoing.id, None) is not None:
-                self._lanes.forget(ongoing)
-
-    def _connect(self) -> None:
-        """Connect, and send what waits in the same write."""
-        waiting = [ongoing for ongoing in self._unsent if not ongoing.done]
-        self._unsent.clear()
-        patience = max((ongoing.deadline for ongoing in waiting), default=0.0) - monotonic()
-        if patience <= 0:
-            return
-
-        def first(frame_max: int) -> bytes:
-            self._lanes, self._looks = Lanes(), Looks(1)
-            return b"".join([self._frames(ongoing, frame_max, _CHANNELS) for ongoing in waiting])
-
-        self._connection = connect(
-            self.urls,
-            timeout=min(patience, CONNECT_TIMEOUT),
-            heartbeat=self._heartbeat,
-            first=first,
-            name=self._name,
-            channels=_CHANNELS,
-        )
-        for ongoing in waiting:
-            ongoing.message = None
-
-    def _publish(self, connection: Connection) -> None:
-        while self._unsent and not connection.blocked:
-            ongoing = self._unsent.popleft()
-            if not ongoing.done:
-                self._out.append(self._frames(ongoing, connection.frame_max, connection.channel_max))
-                ongoing.message = None
-        if self._out:
-            data, self._out = b"".join(self._out), []
-            connection.send(data)
-
-    def _frames(self, ongoing: Ongoing, frame_max: int, channel_max: int) -> bytes:
-        message = ongoing.message
-        if message is None:
-            return b""  # it was cancelled this moment
-        try:
-            frames = self._lanes.frames(ongoing, message, frame_max, channel_max)
-        except MpError as error:
-            ongoing.finish(error=error)
-            return b""
-        ongoing.sent = True
-        return frames + (self._looks.ask(ongoing.name.queue, _teller(ongoing)) if ongoing.looks else b"")
-
-    def _take(self, incoming: Incoming) -> None:
-        connection = self._connection
-        if connection is None:
-            return
-        if incoming.method is CONNECTION_CLOSE:
-            raise connection_refusal(connection.url, int(str(incoming.values[0])), str(incoming.values[1]))
-        if incoming.channel == self._looks.channel:
-            self._out.append(self._looks.take(connection, incoming))
-        for ongoing in self._lanes.take(connection, incoming):
-            self._open.pop(ongoing.id, None)
-
-    # -- deadlines and ends ----------------------------------------------------------------------------------------
-
-    def _expire(self) -> None:
-        """Settle what is due, and find out when the next one is."""
-        now = monotonic()
-        for ongoing in [one for one in self._open.values() if one.done or one.deadline <= now]:
-            explained_by = self._explaining.get(ongoing.id, 0.0)
-            if ongoing.done or (explained_by and explained_by <= now):
-                ongoing.finish(error=unexplained(ongoing.name, ongoing.timeout, self._silent()))
-                self._explaining.pop(ongoing.id, None)
-                self._lanes.forget(ongoing)
-                del self._open[ongoing.id]
-            elif not explained_by:
-                self._give_up(ongoing)
-        self._due = min(
-            (self._explaining.get(ongoing.id, ongoing.deadline) for ongoing in self._open.values()), default=_NEVER
-        )
-
-    def _give_up(self, ongoing: Ongoing) -> None:
-        """The deadline is over: say why there was no answer, or ask the broker for the reason."""
-        connection, name, timeout = self._connection, ongoing.name, ongoing.timeout
-        self._lanes.forget(ongoing)
-        if ongoing.replies and ongoing.sent and connection is not None and not connection.blocked:
-            self._explaining[ongoing.id] = monotonic() + _DIAGNOSIS_WAIT
-
-            def explain(look: Look) -> None:
-                ongoing.finish(
-                    error=unexplained(name, timeout, look.error)
-                    if look.error
-                    else unanswered(name, timeout, look.waiting, look.consumers)
-                )
-                self._explaining.pop(ongoing.id, None)
-                self._open.pop(ongoing.id, None)
-
-            if frames := self._looks.ask(name.queue, explain):
-                connection.send(frames)
-            return
-        del self._open[ongoing.id]
-        if connection is None:
-            ongoing.finish(error=unexplained(name, timeout, self._silent()))
-        elif ongoing.replies:
-            ongoing.finish(error=held_back(name, timeout, connection.blocked))
-        else:
-            ongoing.finish(error=unconfirmed(connection.url, name, timeout, connection.blocked))
-
-    def _silent(self) -> BrokerUnreachable:
-        address = self._connection.url.address if self._connection else "the broker"
-        return BrokerUnreachable(f"the broker at {address} does not answer in time")
-
-    def _lose(self, error: MpError) -> None:
-        """The connection is gone, or there was none to be had: what was sent fails, what was not is sent later."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.abort()
-        self._lanes, self._looks, self._out = Lanes(), Looks(1), []
-        kept = {ongoing.id for ongoing in self._unsent}
-        for ongoing in list(self._open.values()):
-            if ongoing.id not in kept:
-                ongoing.finish(error=_lost(error, ongoing, connected=connection is not None))
-                del self._open[ongoing.id]
-        self._explaining.clear()
-
-    def _end(self) -> None:
-        connection = self._connection
-        if connection is not None:
-            with suppress(MpError):
-                connection.close()
-        self._take_over()
-        self._unsent.clear()
-        self._lose(BrokerUnreachable("the connection was closed by this program"))
-        self._close_pipe()
+            self._line.accept(self._inbox.popleft())
 
     def _close_pipe(self) -> None:
         for descriptor in (self._wake_read, self._wake_write):
             with suppress(OSError):
                 os.close(descriptor)
-
-
-def _teller(ongoing: Ongoing) -> Callable[[Look], None]:
-    def tell(look: Look) -> None:
-        if not look.error and not look.consumers:
-            ongoing.nobody_listens()
-
-    return tell
-
-
-def _lost(error: MpError, ongoing: Ongoing, connected: bool) -> MpError:
-    """The error for one of those that were under way: each gets its own, for each is raised in a thread of its own."""
-    own = copy(error)
-    if connected and ongoing.sent:
-        own.hint = (
-            f"whether {ongoing.name} ran is not known"
-            if ongoing.replies
-            else "the broker may or may not have the message: look before you send it again"
-        )
-    return own

@@ -307,10 +307,10 @@ def test_a_peer_that_falls_silent_fails_what_waits_and_the_next_call_takes_anoth
 def test_heartbeats_keep_an_idle_connection(broker, service):
     with OpenCaller(broker.url, heartbeat=1) as caller:
         assert call(caller, value=1) == 1
-        before = caller._connection
+        before = caller._line.connection
         time.sleep(3.5)  # the broker hangs up after two heartbeats that did not come
         assert call(caller, value=2) == 2
-        assert caller._connection is before
+        assert caller._line.connection is before
 
 
 def test_no_broker_and_a_refusal_are_told_at_once(broker):
