@@ -28,7 +28,7 @@ _PATIENCE = 10.0
 class CallOptions:
     """How to call; `timeout` is in seconds."""
 
-    __slots__ = ("as_json", "check", "context", "timeout", "yes")
+    __slots__ = ("as_json", "check", "context", "timeout", "wait", "yes")
 
     def __init__(
         self,
@@ -36,12 +36,14 @@ class CallOptions:
         timeout: float = 10.0,
         as_json: bool = False,
         check: bool = True,
+        wait: bool = False,
         context: str = "",
         yes: bool = False,
     ) -> None:
         self.timeout = timeout
         self.as_json = as_json
         self.check = check
+        self.wait = wait
         self.context = context
         self.yes = yes
 

@@ -27,6 +27,9 @@ def call(
     args: Annotated[str | None, typer.Option("--args", metavar="JSON", help="Positional arguments: an array.")] = None,
     kwargs: Annotated[str | None, typer.Option("--kwargs", metavar="JSON", help="Named arguments: an object.")] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the result.")] = 10.0,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the end of an async task, by its workers' events.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON; the default when piped.")] = False,
     no_check: Annotated[bool, typer.Option("--no-check", help="Send the arguments as they are, unchecked.")] = False,
     context: Annotated[str, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = "",
@@ -41,5 +44,5 @@ def call(
     from mpcli.cli.arguments import CallOptions, build_request
     from mpcli.cli.fast_call import run_request
 
-    options = CallOptions(timeout=timeout, as_json=as_json, check=not no_check, context=context, yes=yes)
+    options = CallOptions(timeout=timeout, as_json=as_json, check=not no_check, wait=wait, context=context, yes=yes)
     return run_request(build_request(task, items or [], args, kwargs, options))

@@ -34,6 +34,7 @@ OPTIONS: dict[str, dict[str, str]] = {'': {'--version': '', '--debug': '', '--he
  'call': {'--args': 'JSON',
           '--kwargs': 'JSON',
           '--timeout': 'TIMEOUT',
+          '--wait': '',
           '--json': '',
           '--no-check': '',
           '--context': 'CONTEXT',

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpcli.cli.arguments import CallOptions, CallRequest
 
-_FLAGS = ("--json", "--yes", "--no-check", "--debug")
+_FLAGS = ("--json", "--yes", "--no-check", "--wait", "--debug")
 _VALUES = ("--timeout", "--args", "--kwargs", "--context")
 
 
@@ -67,6 +67,7 @@ def _options(flags: set[str], values: dict[str, str]) -> CallOptions | None:
         context=values.get("--context", ""),
         yes="--yes" in flags,
         check="--no-check" not in flags,
+        wait="--wait" in flags,
     )
 
 
@@ -90,6 +91,7 @@ def run_request(request: CallRequest) -> int:
         context=options.context,
         yes=options.yes,
         check=options.check,
+        wait=options.wait,
         ask=asker(),
         note=_note,
     )

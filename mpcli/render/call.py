@@ -8,9 +8,16 @@ import sys
 from mpcli.bus.naming import Mode
 from mpcli.verbs.call import Outcome
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mpcli.verbs.seen import Outcome as Ended
+
 
 def show_outcome(outcome: Outcome, as_json: bool) -> None:
-    """Print a sync task's result, or an async task's id: bare for a person, else a JSON text."""
+    """Print a sync task's result; an async task's id, bare for a person, else a JSON text; or how it ended."""
+    if outcome.ended is not None:
+        _show_end(outcome.ended, as_json)
+        return
     value = outcome.value if outcome.mode is Mode.SYNC else outcome.id
     if as_json or not sys.stdout.isatty():
         # ensure_ascii: whatever the reader's locale, and no control reaches a terminal behind the pipe.
@@ -23,6 +30,16 @@ def show_outcome(outcome: Outcome, as_json: bool) -> None:
         print_json(json.loads(json.dumps(value, default=as_plain)))
     else:
         print_line(outcome.id)
+
+
+def _show_end(ended: Ended, as_json: bool) -> None:
+    from mpcli.render.console import print_line
+    from mpcli.render.message import dumps, outcome_as_dict, outcome_text
+
+    if as_json or not sys.stdout.isatty():
+        print_line(dumps(outcome_as_dict(ended)))
+    else:
+        print_line(f"{outcome_text(ended)}")
 
 
 def as_plain(value: object) -> object:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from mpcli.verbs.likely import Likely
+    from mpcli.verbs.seen import Outcome as Ended
     from mpcli.wire.connection import Connection
 
     class Lines(Protocol):
@@ -49,14 +50,16 @@ Note = Callable[[str], None]
 
 
 class Outcome:
-    """What came of it: the `value` that a sync task returned, or the `id` under which an async one was sent."""
+    """What came of it: the `value` that a sync task returned, or the `id` under which an async one was sent, and how it
+    `ended` where that was waited for."""
 
-    __slots__ = ("id", "mode", "value")
+    __slots__ = ("ended", "id", "mode", "value")
 
-    def __init__(self, mode: Mode, value: object = None, task_id: str = "") -> None:
+    def __init__(self, mode: Mode, value: object = None, task_id: str = "", ended: Ended | None = None) -> None:
         self.mode = mode
         self.value = value
         self.id = task_id
+        self.ended = ended
 
 
 def call_task(
@@ -69,20 +72,21 @@ def call_task(
     url: str = "",
     context: str | None = None,
     check: bool = True,
+    wait: bool = False,
     yes: bool = False,
     ask: Ask | None = None,
     note: Note | None = None,
 ) -> Outcome:
     """Call `task` and return its result, or send it when it is an async one.
 
-    The arguments are held against the signature first, unless `check` is False. `timeout` is in seconds. The broker is
-    `url` or else that of the context, as seen from the folder `start`; `yes` and `ask` are for a context that wants to
-    be asked (`allow_write`). `note` is told what the caller should know while there is still something to wait for.
-    Raises `MpError` in all of its kinds.
+    The arguments are held against the signature first, unless `check` is False. `timeout` is in seconds; with `wait` it
+    is also how long an async task's end is waited for. The broker is `url` or else that of the context, as seen from
+    the folder `start`; `yes` and `ask` are for a context that wants to be asked (`allow_write`). `note` is told what
+    the caller should know while there is still something to wait for. Raises `MpError` in all of its kinds.
     """
     return call_in(
         resolve(start, context), task, args, kwargs,
-        timeout=timeout, url=url, check=check, yes=yes, ask=ask, note=note,
+        timeout=timeout, url=url, check=check, wait=wait, yes=yes, ask=ask, note=note,
     )  # fmt: skip
 
 
@@ -95,6 +99,7 @@ def call_in(
     timeout: float = DEFAULT_TIMEOUT,
     url: str = "",
     check: bool = True,
+    wait: bool = False,
     yes: bool = False,
     ask: Ask | None = None,
     note: Note | None = None,
@@ -113,6 +118,8 @@ def call_in(
         try:
             if name.mode is Mode.SYNC:
                 return Outcome(name.mode, value=attempt.call(endpoint, args, kwargs, timeout))
+            if wait:
+                return attempt.send_and_wait(endpoint, args, kwargs, timeout)
             return Outcome(name.mode, task_id=attempt.send(endpoint, args, kwargs))
         except BrokerUnreachable as error:
             error.hint = endpoint.hint or error.hint
@@ -168,6 +175,19 @@ class _Attempt:
             likely = self.likely()
             error.hint = likely.hint(likely.source_tasks() or likely.live_tasks(endpoint)) or error.hint
             raise
+
+    def send_and_wait(
+        self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object], timeout: float
+    ) -> Outcome:
+        from mpcli.verbs.follow import Follower
+        from mpcli.verbs.outcome import await_outcome
+
+        with Follower(endpoint.url) as follower:  # before it is sent, so that nothing is missed
+            sent = self.send(endpoint, args, kwargs)
+            self.note(f"{self.name} is sent as {sent}; waiting for its end")
+            ended = await_outcome(follower, follower.follow(sent), endpoint.url, self.name, timeout)
+        ended.task = str(self.name)
+        return Outcome(self.name.mode, task_id=sent, ended=ended)
 
     def send(self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object]) -> str:
         if self.lines is not None:

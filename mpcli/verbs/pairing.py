@@ -28,12 +28,5 @@ class Pairing:
         return [self._outcome(broker, at, told) for told in task_events(message) if told.id in self._seen]
 
     def _outcome(self, broker: str, at: float, told: TaskEvent) -> Outcome:
-        outcome = Outcome(told.what, told.id, broker, at, told.text("hostname"))
-        outcome.task, since = self._seen[told.id]
-        if told.what == "started" and told.at:
-            outcome.waited = max(told.at - since, 0.0)  # two clocks, where the worker is on another machine
-        outcome.seconds = told.number("runtime")
-        outcome.error = told.text("exception")
-        outcome.traceback = told.text("traceback")
-        outcome.result = told.text("result") if "result" in told.fields else None
-        return outcome
+        task, since = self._seen[told.id]
+        return Outcome(broker, at, told, task, since)

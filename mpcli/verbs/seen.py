@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mpcli.wire.celery_view import CeleryView
+from mpcli.wire.events import TaskEvent
 from mpcli.wire.message import Message
 
 
@@ -35,24 +36,42 @@ class Seen:
 
 
 class Outcome:
-    """What a worker told of a task. `task` is empty when its message was not seen; `seconds` is the run time."""
+    """What a worker told of a task. `task` is empty when its message was not seen; `seconds` is the run time;
+    `is_final` when nothing more will come of it."""
 
-    __slots__ = ("at", "broker", "error", "id", "result", "seconds", "task", "traceback", "waited", "what", "worker")
+    __slots__ = (
+        "at",
+        "broker",
+        "error",
+        "id",
+        "is_final",
+        "result",
+        "seconds",
+        "task",
+        "traceback",
+        "waited",
+        "what",
+        "worker",
+    )
 
-    def __init__(self, what: str, task_id: str, broker: str, at: float, worker: str) -> None:
-        self.what = what
-        self.id = task_id
+    def __init__(self, broker: str, at: float, told: TaskEvent, task: str = "", since: float | None = None) -> None:
+        """`at` is when we heard of it, `since` when its message was seen; both in seconds since 1970."""
+        self.what = told.what
+        self.id = told.id
         self.broker = broker
         self.at = at
-        self.worker = worker
-        self.task = ""
+        self.worker = told.text("hostname")
+        self.task = task
+        self.is_final = told.is_final
         # Seconds, where they are known: from the message to its start, and of the run.
         self.waited: float | None = None
-        self.seconds: float | None = None
+        if since is not None and told.what == "started" and told.at:
+            self.waited = max(told.at - since, 0.0)  # two clocks, where the worker is on another machine
+        self.seconds = told.number("runtime")
         # As the worker wrote them: Python's repr of the result, of the exception; text, never evaluated.
-        self.result: str | None = None
-        self.error = ""
-        self.traceback = ""
+        self.result = told.text("result") if "result" in told.fields else None
+        self.error = told.text("exception")
+        self.traceback = told.text("traceback")
 
 
 def task_of(routing_key: str) -> str:

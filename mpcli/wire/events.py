@@ -12,6 +12,7 @@ from mpcli.wire.message import Message
 
 EVENT_EXCHANGE = "celeryev"
 EVENT_PATTERN = "task.#"
+_FINAL = frozenset({"succeeded", "failed", "revoked"})
 
 
 class TaskEvent:
@@ -25,6 +26,11 @@ class TaskEvent:
         # The worker's clock, seconds since 1970.
         self.at = at
         self.fields = fields
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will come of it. A rejected task may have been put back."""
+        return self.what in _FINAL or (self.what == "rejected" and not self.fields.get("requeue"))
 
     def text(self, name: str) -> str:
         """A field as text; empty when absent."""

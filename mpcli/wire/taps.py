@@ -164,9 +164,10 @@ class _Line:
 
 
 def watch(
-    places: list[Place], *, seconds: float | None = None, max_messages: int = MAX_MESSAGES
+    places: list[Place], *, seconds: float | None = None, max_messages: int = MAX_MESSAGES, until: int | None = None
 ) -> Generator[Event, None, None]:
-    """What passes all places, as it comes, for so many seconds or until the iterator is closed.
+    """What passes all places, as it comes: for so many seconds, until the descriptor `until` can be read, or until the
+    iterator is closed.
 
     Messages are acknowledged when the iterator is asked for more: a caller that saved them first loses none. Raises
     `MpError` when a broker cannot be tapped at the start, or refuses later on.
@@ -176,10 +177,14 @@ def watch(
     with DefaultSelector() as selector:
         try:
             yield from _begin(lines, selector)
+            if until is not None:
+                selector.register(until, EVENT_READ)
             while stop_at is None or monotonic() < stop_at:
                 for line in lines:
                     yield from _tick(line, selector)
                 for key, _ in selector.select(_pause(lines, stop_at)):
+                    if key.data is None:
+                        return
                     yield from _read(key.data, selector)
             for line in lines:
                 yield from _last_count(line)
