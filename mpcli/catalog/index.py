@@ -128,6 +128,14 @@ def refresh(root: str, prefix: str) -> None:
         scan(root)
 
 
+def is_fresh(root: str) -> bool:
+    """Whether nothing changed since the last scan, as far as the first `CHECKED` of the paths tell that it saw."""
+    from itertools import islice
+
+    lines = list(islice(with_prefix(os.path.join(cache_folder(root), STAMPS), ""), CHECKED))
+    return bool(lines) and all(map(_is_unchanged, lines))
+
+
 def stamp(status: os.stat_result) -> str:
     """What changes when the file or folder does."""
     return f"{status.st_mtime_ns}:{status.st_size}"

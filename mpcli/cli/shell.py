@@ -20,6 +20,7 @@ def shell(
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds that a call may take.")] = 10.0,
     context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
+    vi: Annotated[bool, typer.Option("--vi", help="The keys of vi instead of those of Emacs.")] = False,
 ) -> int:
     """Call any task by its name, in Python: mplogin.sync.register(user_obj={"email": "a@b.c"}).
 

@@ -29,14 +29,15 @@ class Call:
     `keyword` is the one whose value is being typed.
     """
 
-    __slots__ = ("begun", "given", "is_at_key", "keyword", "name", "position", "sign", "start")
+    __slots__ = ("argument", "begun", "given", "is_at_key", "keyword", "name", "position", "sign", "start")
 
     def __init__(self, sign: str, name: str, start: int, begun: int | None = None) -> None:
         self.sign = sign
         self.name = name
         self.start = start
-        # Where `name` begins.
+        # Where `name` begins, and where the argument does that is being typed.
         self.begun = begun
+        self.argument = start + 1
         self.given: list[str] = []
         self.position = 0
         self.keyword = ""
@@ -48,8 +49,8 @@ class Place:
     """What is under the cursor: the unfinished `word` (dotted, may be empty) that began at `start`, and around it.
 
     `quote` is the opening quote of an unfinished string, whose content is `word` then. `calls` are the open brackets,
-    the innermost last. `before` is what stands in front of the word: a sign, a name, or nothing. `owner` is the expression whose attribute
-    the word is, where that is more than a dotted name: `u["user"]` in `u["user"].na`.
+    the innermost last. `before` is what stands in front of the word: a sign, a name, or nothing. `owner` is the
+    expression whose attribute the word is, where that is more than a dotted name: `u["user"]` in `u["user"].na`.
     """
 
     __slots__ = ("before", "calls", "is_comment", "owner", "quote", "start", "word")
@@ -146,18 +147,19 @@ class _Reader:
             self.begun = start if self.found.before != "." or self.begun is None else self.begun
         else:
             if kind == "sign":
-                self._sign(value)
+                self._sign(value, start)
             self.begun = self.begun if value == "." else None
         self.name = value.replace(" ", "") if kind == "name" else ""
         self.found.before = value
 
-    def _sign(self, value: str) -> None:
+    def _sign(self, value: str, start: int) -> None:
         call = self.found.calls[-1] if self.found.calls else None
         if call is None:
             return
         if value == ",":
             call.position += not call.keyword
             call.keyword = ""
+            call.argument = start + 1
             call.is_at_key = True
         elif value == "=" and call.sign == "(" and self.name and not call.keyword:
             call.keyword = self.name

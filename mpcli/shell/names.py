@@ -96,7 +96,7 @@ class Names:
         return known
 
     def _named(self, bits: int) -> Iterator[str]:
-        signs = bin(bits)[2:].zfill(len(self.all)) if bits else ""
+        signs = f"{bits:0{len(self.all)}b}" if bits else ""
         at = signs.find("1")
         while at >= 0:
             yield self.all[at]

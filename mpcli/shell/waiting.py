@@ -1,0 +1,181 @@
+"""What a terminal shows while a call waits: a spinner, the time, and what the workers of its queue are doing.
+
+The workers are asked (Celery's `active`) from a thread and over a connection of its own, once the wait is long enough
+for a person to wonder.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Lock, Thread
+from time import monotonic
+
+from mpcli.bus.naming import TaskName
+from mpcli.errors import MpError
+from mpcli.platform.contexts import Ask, Context
+from mpcli.render.asking import asker
+from mpcli.render.console import print_note
+from mpcli.render.escape import escape_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mpcli.shell.session import Session
+
+_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_FIRST, _EVERY = 0.3, 0.1  # seconds: a call that is faster shows nothing
+_WONDER, _ASK_EVERY, _ANSWER = 1.0, 1.0, 0.7
+_CLEAR = "\r\x1b[K"
+
+
+class TerminalFront:
+    """Notes, questions and the wait of a session, on a terminal."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lock = Lock()
+        self._spinner: _Spinner | None = None
+
+    @property
+    def ask(self) -> Ask | None:
+        """A line on stderr and one from stdin; the spinner stands aside for it."""
+        ask = asker()
+
+        def alone(question: str) -> bool:
+            if self._spinner:
+                self._spinner.pause()
+            try:
+                return ask(question) if ask else False
+            finally:
+                if self._spinner:
+                    self._spinner.go_on()
+
+        return alone if ask else None
+
+    def note(self, text: str) -> None:
+        """A line on stderr."""
+        spinner = self._spinner
+        if spinner is None:
+            print_note(f"mp: {text}")
+        else:
+            spinner.say(f"mp: {text}")
+
+    @contextmanager
+    def waiting(self, task: str) -> Iterator[None]:
+        """Show the wait for a reply."""
+        spinner = self._spinner = _Spinner(task, self._session.context)
+        spinner.start()
+        try:
+            yield
+        finally:
+            self._spinner = None
+            spinner.stop()
+
+
+class _Spinner:
+    """One line that is written again and again, and is gone at the end."""
+
+    def __init__(self, task: str, context: Context) -> None:
+        self._task = task
+        self._context = context
+        self._began = monotonic()
+        self._doing = ""
+        self._paused = False
+        self._drawn = False
+        self._lock = Lock()
+        self._stopped = Event()
+
+    def start(self) -> None:
+        Thread(target=self._spin, name="mp shell spinner", daemon=True).start()
+        Thread(target=self._wonder, name="mp shell wonder", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        with self._lock:
+            self._clear()
+
+    def pause(self) -> None:
+        with self._lock:
+            self._paused = True
+            self._clear()
+
+    def go_on(self) -> None:
+        with self._lock:
+            self._paused = False
+
+    def say(self, text: str) -> None:
+        """A line above."""
+        with self._lock:
+            self._clear()
+            print_note(text)
+
+    def _clear(self) -> None:
+        if self._drawn:
+            sys.stderr.write(_CLEAR)
+            sys.stderr.flush()
+            self._drawn = False
+
+    def _spin(self) -> None:
+        frame = 0
+        wait = _FIRST
+        while not self._stopped.wait(wait):
+            wait = _EVERY
+            with self._lock:
+                if not self._paused and not self._stopped.is_set():
+                    self._draw(_FRAMES[frame % len(_FRAMES)])
+            frame += 1
+
+    def _draw(self, sign: str) -> None:
+        from shutil import get_terminal_size
+
+        seconds = monotonic() - self._began
+        text = f"{sign} {self._task}  {seconds:.1f} s" + (f"  {self._doing}" if self._doing else "  Ctrl-C cancels")
+        # One column less than there are: a full line would begin the next one.
+        sys.stderr.write(f"\r{escape_line(text)[: get_terminal_size().columns - 1]}\x1b[K")
+        sys.stderr.flush()
+        self._drawn = True
+
+    def _wonder(self) -> None:
+        if self._stopped.wait(_WONDER):
+            return
+        try:
+            self._ask_workers(TaskName.parse(self._task, self._context.prefix))
+        except (MpError, OSError):
+            return  # the call itself will tell what is wrong
+
+    def _ask_workers(self, name: TaskName) -> None:
+        from mpcli.wire.control import Control
+        from mpcli.wire.handshake import connect
+
+        with connect(self._context.endpoint(name.mode).url, timeout=_ANSWER, name="mp shell") as connection:
+            control = Control(connection)
+            while not self._stopped.is_set():
+                survey = control.survey(name.queue, _ANSWER)
+                workers = list(survey.workers)
+                active: dict[str, object] = {}
+                ticket = control.ask("active", {}, workers) if workers else ""
+                for worker, reply in control.replies(ticket, monotonic() + _ANSWER) if workers else ():
+                    active[worker] = reply
+                    if len(active) == len(workers):
+                        break
+                self._doing = doing(str(name), survey.consumers, survey.waiting, active)
+                if self._stopped.wait(_ASK_EVERY):
+                    return
+
+
+def doing(task: str, consumers: int, waiting: int, active: dict[str, object]) -> str:
+    """What the workers of a queue are doing, in a few words. `active` is what each answered to Celery's `active`."""
+    if not consumers:
+        return "nobody is listening: waiting for a worker"
+    names = [str(one.get("name")) for reply in active.values() if isinstance(reply, list) for one in reply
+             if isinstance(one, dict)]  # fmt: skip
+    if not active:
+        return f"{consumers} worker{'' if consumers == 1 else 's'}, busy: no answer to control"
+    queued = f", {waiting} waiting" if waiting else ""
+    if not names:
+        return f"the workers are idle{queued}"
+    if task in names:
+        others = len(names) - 1
+        return "a worker is on it" + (f" and on {others} other{'' if others == 1 else 's'}" if others else "") + queued
+    return f"the workers are on {', '.join(sorted(set(names)))}{queued}"
