@@ -1,4 +1,4 @@
-"""The way in. What is hot (`--version`, TAB, `call`) is answered before typer is imported; the rest is typer's.
+"""The way in. What is hot (`--version`, TAB, `call`, `shell`) is answered before typer is imported.
 
 typer and the pydantic that it brings triple the start-up (docs/explanation/speed.md has the measurement).
 """
@@ -44,6 +44,10 @@ def _quick(argv: list[str]) -> int | None:
         from mpcli.cli.fast_call import run
 
         return run(argv[1:])
+    if argv[:1] == ["shell"]:
+        from mpcli.cli.fast_shell import run as run_shell
+
+        return run_shell(argv[1:])
     return None
 
 

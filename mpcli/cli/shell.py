@@ -1,8 +1,7 @@
-"""`mp shell`."""
+"""`mp shell`, as typer reads it: for help, for what is unusual, and for saying what is wrong with a command line."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -28,32 +27,6 @@ def shell(
 
     Example: mp shell -c 'mplogin.sync.register(user_obj={"email": "a@b.c"})'
     """
-    from mpcli.shell.front import PlainFront, run_code
-    from mpcli.shell.session import Session
+    from mpcli.cli.fast_shell import run_shell
 
-    session = Session(Path.cwd(), context, front=PlainFront(), run_mp=run_mp, yes=yes)
-    session.timeout = timeout
-    try:
-        if code is not None:
-            return run_code(session, code, "<-c>")
-        if file is not None and str(file) != "-":
-            return run_code(session, file.read_text(encoding="utf-8"), str(file))
-        if file is not None or not sys.stdin.isatty():
-            return run_code(session, sys.stdin.read(), "<stdin>")
-        from mpcli.shell.screen import run
-
-        return run(session)
-    finally:
-        session.close()
-
-
-def run_mp(words: list[str], context: str | None) -> int:
-    """Run a command of `mp` inside of the shell, in the shell's context. Raises `MpError`, `KeyboardInterrupt`."""
-    from mpcli.cli.app import run_typer
-    from mpcli.cli.command_table import OPTIONS
-
-    path = " ".join(words[:2]) if " ".join(words[:2]) in OPTIONS else words[0]
-    if context and "--context" in OPTIONS.get(path, {}) and not any(word.startswith("--context") for word in words):
-        at = len(path.split(" "))
-        words = [*words[:at], "--context", context, *words[at:]]
-    return run_typer(words)
+    return run_shell(None if file is None else str(file), code, timeout, context, yes, vi)

@@ -36,14 +36,17 @@ async def ask_fields(form: Form) -> dict[str, str]:
     """Source text by parameter; those that were skipped are absent. Raises `Left`."""
     values: dict[str, str] = {}
     for number, parameter in enumerate(form.fields, 1):
-        source = await _ask(parameter, f"{number}/{len(form.fields)}")
+        so_far = "".join(f"{name}={text}, " for name, text in values.items() if not is_secret(name))
+        source = await _ask(parameter, f"{number}/{len(form.fields)} {form.task.name}({so_far}")
         if source is not None:
             values[parameter.name] = source
     return values
 
 
-async def _ask(parameter: Parameter, count: str) -> str | None:
-    bar: StyleAndTextTuples = [("class:keys", f' {count}  Enter takes it, Esc leaves the form, = begins Python: =u["id"]')]
+async def _ask(parameter: Parameter, so_far: str) -> str | None:
+    bar: StyleAndTextTuples = [
+        ("class:keys", f' {count}  Enter takes it, Esc leaves the form, = begins Python: =u["id"]')
+    ]
     session: PromptSession[str] = PromptSession(
         message=[
             ("class:form.name", escape_line(parameter.name)),
@@ -57,6 +60,7 @@ async def _ask(parameter: Parameter, count: str) -> str | None:
         style=style(),
         color_depth=depth(),
         is_password=is_secret(parameter.name),
+        erase_when_done=True,
     )
     return read_field(parameter, await session.prompt_async())
 

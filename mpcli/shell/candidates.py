@@ -85,7 +85,7 @@ def candidates(text: str, world: World, around: Around, *, asked: bool = True, a
         return list(finder.dotted())[:LIMIT]
     if not here.word and not asked and not here.is_argument:
         return []
-    return finder.plain()[:LIMIT]
+    return finder.plain(asked)[:LIMIT]
 
 
 class _Finder:
@@ -114,10 +114,10 @@ class _Finder:
                     yield Candidate("mode", f"{subject}.{mode}.", here.start, f"{subject}.{mode}", "its tasks")
         yield from self._tasks()
 
-    def plain(self) -> list[Candidate]:
+    def plain(self, asked: bool) -> list[Candidate]:
         """A word without a dot."""
         word = self.here.word
-        found = [*self._own_names(), *self._services()]
+        found = [*self._own_names(), *(self._services() if word or asked else ())]
         if word:
             found += self._tasks()
         found += [Candidate("name", name, self.here.start) for name in _PLAIN if word and name.startswith(word)]
@@ -144,7 +144,8 @@ class _Finder:
                 yield Candidate("parameter", f"{one.name}=", self.here.start, f"{one.name}=", about)
 
     def _own_names(self) -> Iterator[Candidate]:
-        names = (name for name in self.around.names if not name.startswith("__"))
+        # `_`, the last value, is known by heart to who wants it.
+        names = (name for name in self.around.names if not name.startswith("_") or self.here.word.startswith("_"))
         for name in among(self.here.word, names, self.around.used):
             yield Candidate("name", name, self.here.start, about=type(self.around.names[name]).__name__)
 

@@ -7,11 +7,8 @@ start once it is drawn.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import in_terminal, run_in_terminal
@@ -25,6 +22,7 @@ from mpcli.shell.cursor import place
 from mpcli.shell.discretion import holds_secret
 from mpcli.shell.events import Leave
 from mpcli.shell.history import Lines, Suggestions, history_file
+from mpcli.shell.interrupts import Interrupts
 from mpcli.shell.keys import bindings
 from mpcli.shell.menu import Menu
 from mpcli.shell.session import Session
@@ -55,6 +53,7 @@ class Screen:
         self._complete = complete
         self._notice = ""
         self._watch = Watch(session, self._changed)
+        self._interrupts = Interrupts()
         session.front = TerminalFront(session)
         session.on_switch = self._switched
         self._is_drawn = False
@@ -63,18 +62,18 @@ class Screen:
 
     def run(self) -> int:
         """Until Ctrl-D, `/quit` or `exit()`."""
-        with _no_interrupt():
-            while True:
-                try:
-                    text = self._prompt.prompt()
-                except KeyboardInterrupt:
-                    continue  # Ctrl-C at the prompt drops the line
-                except EOFError:
-                    self._watch.stop()
-                    return 0
-                if (code := self._run_cell(text)) is not None:
-                    self._watch.stop()
-                    return code
+        self._interrupts.install()
+        while True:
+            try:
+                text = self._prompt.prompt()
+            except KeyboardInterrupt:
+                continue  # Ctrl-C at the prompt drops the line
+            except EOFError:
+                self._watch.stop()
+                return 0
+            if (code := self._run_cell(text)) is not None:
+                self._watch.stop()
+                return code
 
     def _run_cell(self, text: str) -> int | None:
         """Run it and show what came of it; the exit code when the session ends."""
@@ -83,7 +82,7 @@ class Screen:
         if not self._is_secret(text):
             self._usage.note(text)
         try:
-            with _interruptible():
+            with self._interrupts.running():
                 for event in self._session.run(text):
                     if isinstance(event, Leave):
                         return event.code
@@ -222,25 +221,3 @@ class Screen:
 
 def _continuation(width: int, _line: int, _wrapped: int) -> StyleAndTextTuples:
     return [("class:prompt", ". ".rjust(width))]
-
-
-def _ignored(_number: int, _frame: FrameType | None) -> None:
-    """A Ctrl-C between two things has nothing to cancel."""
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, _ignored)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, _ignored)

@@ -3,7 +3,8 @@
 `Watch` holds the world that completion reads, the health of both brokers and the workers that were heard of. Workers
 say on the exchange `celeryev` when they start, every two seconds, and when they stop (Celery, "Monitoring and
 Management Guide"); so one that comes or goes is known at once, one that was killed after `_SILENT` seconds, and a
-broker that dies when its connection does. Whoever comes or goes has the catalog asked anew, and so has a file that changed.
+broker that dies when its connection does. Whoever comes or goes has the catalog asked anew, and so has a file that
+changed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,71 @@
+"""`mp shell` with the words that are usual, read by hand: its first prompt would wait twice as long for typer.
+
+What is not wholly plain here goes to `mpcli.cli.shell`, as for `mpcli.cli.fast_call`; both start the same shell.
+"""
+
+from __future__ import annotations
+
+import sys
+
+_WITH_VALUE = ("-c", "--context", "--timeout")
+
+
+def run(argv: list[str]) -> int | None:
+    """Run `mp shell` with these words (without `shell`) and return the exit code; None to hand over to typer."""
+    options: dict[str, str] = {}
+    flags: set[str] = set()
+    words = iter(argv)
+    for word in words:
+        if word in ("--vi", "--yes", "--debug"):
+            flags.add(word)
+        elif word in _WITH_VALUE:
+            value = next(words, "")
+            if not value or (value.startswith("-") and word != "-c"):
+                return None
+            options[word] = value
+        else:
+            return None
+    timeout = options.get("--timeout", "10")
+    if not timeout.isascii() or not timeout.isdigit() or len(timeout) > 6:
+        return None
+    return run_shell(
+        None, options.get("-c"), float(timeout), options.get("--context"), "--yes" in flags, "--vi" in flags
+    )
+
+
+def run_shell(
+    file: str | None, code: str | None, timeout: float, context: str | None, yes: bool = False, vi: bool = False
+) -> int:
+    """Run code, a file or stdin to its end, or a terminal until its user leaves; return the exit code."""
+    from pathlib import Path
+
+    from mpcli.shell.front import PlainFront, run_code
+    from mpcli.shell.session import Session
+
+    session = Session(Path.cwd(), context, front=PlainFront(), run_mp=run_mp, yes=yes)
+    session.timeout = timeout
+    try:
+        if code is not None:
+            return run_code(session, code, "<-c>")
+        if file is not None and file != "-":
+            return run_code(session, Path(file).read_text(encoding="utf-8"), file)
+        if file is not None or not sys.stdin.isatty():
+            return run_code(session, sys.stdin.read(), "<stdin>")
+        from mpcli.cli.tab import candidates
+        from mpcli.shell.screen import run
+
+        return run(session, candidates, vi=vi)
+    finally:
+        session.close()
+
+
+def run_mp(words: list[str], context: str | None) -> int:
+    """Run a command of `mp` inside of the shell, in the shell's context. Raises `MpError`, `KeyboardInterrupt`."""
+    from mpcli.cli.app import run_typer
+    from mpcli.cli.command_table import OPTIONS
+
+    path = " ".join(words[:2]) if " ".join(words[:2]) in OPTIONS else words[0]
+    if context and "--context" in OPTIONS.get(path, {}) and not any(word.startswith("--context") for word in words):
+        at = len(path.split(" "))
+        words = [*words[:at], "--context", context, *words[at:]]
+    return run_typer(words)
