@@ -45,7 +45,8 @@ async def ask_fields(form: Form) -> dict[str, str]:
 
 async def _ask(parameter: Parameter, so_far: str) -> str | None:
     bar: StyleAndTextTuples = [
-        ("class:keys", f' {count}  Enter takes it, Esc leaves the form, = begins Python: =u["id"]')
+        ("", f" {escape_line(so_far)}"),
+        ("class:keys", '\n Enter takes it, Esc leaves the form, = begins Python: =u["id"]'),
     ]
     session: PromptSession[str] = PromptSession(
         message=[

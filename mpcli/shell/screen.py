@@ -22,7 +22,6 @@ from mpcli.shell.cursor import place
 from mpcli.shell.discretion import holds_secret
 from mpcli.shell.events import Leave
 from mpcli.shell.history import Lines, Suggestions, history_file
-from mpcli.shell.interrupts import Interrupts
 from mpcli.shell.keys import bindings
 from mpcli.shell.menu import Menu
 from mpcli.shell.session import Session
@@ -53,7 +52,6 @@ class Screen:
         self._complete = complete
         self._notice = ""
         self._watch = Watch(session, self._changed)
-        self._interrupts = Interrupts()
         session.front = TerminalFront(session)
         session.on_switch = self._switched
         self._is_drawn = False
@@ -62,7 +60,7 @@ class Screen:
 
     def run(self) -> int:
         """Until Ctrl-D, `/quit` or `exit()`."""
-        self._interrupts.install()
+        self._session.interrupts.install()
         while True:
             try:
                 text = self._prompt.prompt()
@@ -82,7 +80,7 @@ class Screen:
         if not self._is_secret(text):
             self._usage.note(text)
         try:
-            with self._interrupts.running():
+            with self._session.interrupts.running():
                 for event in self._session.run(text):
                     if isinstance(event, Leave):
                         return event.code

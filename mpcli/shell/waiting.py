@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from threading import Event, Lock, Thread
 from time import monotonic
 
-from mpcli.bus.naming import TaskName
 from mpcli.errors import MpError
 from mpcli.platform.contexts import Ask, Context
 from mpcli.render.asking import asker
@@ -22,6 +21,7 @@ from mpcli.render.escape import escape_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpcli.shell.session import Session
+    from mpcli.wire.ongoing import Ongoing
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FIRST, _EVERY = 0.3, 0.1  # seconds: a call that is faster shows nothing
@@ -34,37 +34,22 @@ class TerminalFront:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._lock = Lock()
         self._spinner: _Spinner | None = None
 
     @property
     def ask(self) -> Ask | None:
-        """A line on stderr and one from stdin; the spinner stands aside for it."""
-        ask = asker()
-
-        def alone(question: str) -> bool:
-            if self._spinner:
-                self._spinner.pause()
-            try:
-                return ask(question) if ask else False
-            finally:
-                if self._spinner:
-                    self._spinner.go_on()
-
-        return alone if ask else None
+        """A line on stderr and one from stdin."""
+        return asker()
 
     def note(self, text: str) -> None:
-        """A line on stderr."""
-        spinner = self._spinner
-        if spinner is None:
-            print_note(f"mp: {text}")
-        else:
-            spinner.say(f"mp: {text}")
+        """A line on stderr, above the spinner where there is one."""
+        say = self._spinner.say if self._spinner else print_note
+        say(f"mp: {text}")
 
     @contextmanager
-    def waiting(self, task: str) -> Iterator[None]:
+    def waiting(self, ongoing: Ongoing, /) -> Iterator[None]:
         """Show the wait for a reply."""
-        spinner = self._spinner = _Spinner(task, self._session.context)
+        spinner = self._spinner = _Spinner(ongoing, self._session.context)
         spinner.start()
         try:
             yield
@@ -76,12 +61,12 @@ class TerminalFront:
 class _Spinner:
     """One line that is written again and again, and is gone at the end."""
 
-    def __init__(self, task: str, context: Context) -> None:
-        self._task = task
+    def __init__(self, ongoing: Ongoing, context: Context) -> None:
+        self._name = ongoing.name
+        self._id = ongoing.id
         self._context = context
         self._began = monotonic()
         self._doing = ""
-        self._paused = False
         self._drawn = False
         self._lock = Lock()
         self._stopped = Event()
@@ -94,15 +79,6 @@ class _Spinner:
         self._stopped.set()
         with self._lock:
             self._clear()
-
-    def pause(self) -> None:
-        with self._lock:
-            self._paused = True
-            self._clear()
-
-    def go_on(self) -> None:
-        with self._lock:
-            self._paused = False
 
     def say(self, text: str) -> None:
         """A line above."""
@@ -122,7 +98,7 @@ class _Spinner:
         while not self._stopped.wait(wait):
             wait = _EVERY
             with self._lock:
-                if not self._paused and not self._stopped.is_set():
+                if not self._stopped.is_set():
                     self._draw(_FRAMES[frame % len(_FRAMES)])
             frame += 1
 
@@ -130,7 +106,7 @@ class _Spinner:
         from shutil import get_terminal_size
 
         seconds = monotonic() - self._began
-        text = f"{sign} {self._task}  {seconds:.1f} s" + (f"  {self._doing}" if self._doing else "  Ctrl-C cancels")
+        text = f"{sign} {self._name}  {seconds:.1f} s" + (f"  {self._doing}" if self._doing else "  Ctrl-C cancels")
         # One column less than there are: a full line would begin the next one.
         sys.stderr.write(f"\r{escape_line(text)[: get_terminal_size().columns - 1]}\x1b[K")
         sys.stderr.flush()
@@ -140,18 +116,19 @@ class _Spinner:
         if self._stopped.wait(_WONDER):
             return
         try:
-            self._ask_workers(TaskName.parse(self._task, self._context.prefix))
+            self._ask_workers()
         except (MpError, OSError):
             return  # the call itself will tell what is wrong
 
-    def _ask_workers(self, name: TaskName) -> None:
+    def _ask_workers(self) -> None:
         from mpcli.wire.control import Control
         from mpcli.wire.handshake import connect
 
-        with connect(self._context.endpoint(name.mode).url, timeout=_ANSWER, name="mp shell") as connection:
+        queue = self._name.queue
+        with connect(self._context.endpoint(self._name.mode).url, timeout=_ANSWER, name="mp shell") as connection:
             control = Control(connection)
             while not self._stopped.is_set():
-                survey = control.survey(name.queue, _ANSWER)
+                survey = control.survey(queue, _ANSWER)
                 workers = list(survey.workers)
                 active: dict[str, object] = {}
                 ticket = control.ask("active", {}, workers) if workers else ""
@@ -159,23 +136,24 @@ class _Spinner:
                     active[worker] = reply
                     if len(active) == len(workers):
                         break
-                self._doing = doing(str(name), survey.consumers, survey.waiting, active)
+                self._doing = doing(self._id, survey.consumers, survey.waiting, active)
                 if self._stopped.wait(_ASK_EVERY):
                     return
 
 
-def doing(task: str, consumers: int, waiting: int, active: dict[str, object]) -> str:
+def doing(task_id: str, consumers: int, waiting: int, active: dict[str, object]) -> str:
     """What the workers of a queue are doing, in a few words. `active` is what each answered to Celery's `active`."""
     if not consumers:
         return "nobody is listening: waiting for a worker"
-    names = [str(one.get("name")) for reply in active.values() if isinstance(reply, list) for one in reply
-             if isinstance(one, dict)]  # fmt: skip
     if not active:
-        return f"{consumers} worker{'' if consumers == 1 else 's'}, busy: no answer to control"
+        return f"{consumers} worker{'' if consumers == 1 else 's'} listening, too busy to answer"
     queued = f", {waiting} waiting" if waiting else ""
-    if not names:
-        return f"the workers are idle{queued}"
-    if task in names:
-        others = len(names) - 1
-        return "a worker is on it" + (f" and on {others} other{'' if others == 1 else 's'}" if others else "") + queued
-    return f"the workers are on {', '.join(sorted(set(names)))}{queued}"
+    names: list[str] = []
+    for worker, reply in active.items():
+        for one in reply if isinstance(reply, list) else []:
+            if isinstance(one, dict):
+                if one.get("id") == task_id:
+                    return f"{worker} is on it{queued}"
+                names.append(str(one.get("name")))
+    on = f"on {', '.join(sorted(set(names)))}" if names else "idle"
+    return f"the workers are {on}{queued}"
