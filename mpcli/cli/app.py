@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Any
 
 import typer
 
@@ -48,7 +49,16 @@ def _global_options(
 
 def run_typer(argv: list[str]) -> int:
     """Parse `argv`, run the command, return its exit code. Raises `MpError`, also for usage errors of typer's."""
-    command = typer.main.get_command(build_app())
+    return run_command(as_command(), argv)
+
+
+def as_command() -> Any:
+    """The whole command line, as typer runs it."""
+    return typer.main.get_command(build_app())
+
+
+def run_command(command: Any, argv: list[str]) -> int:
+    """As `run_typer`, with a command line that is there already: the shell's, which is used again."""
     try:
         result = command.main(args=argv or ["--help"], prog_name="mp", standalone_mode=False)
     except SystemExit as end:

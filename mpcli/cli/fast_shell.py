@@ -39,10 +39,11 @@ def run_shell(
     """Run code, a file or stdin to its end, or a terminal until its user leaves; return the exit code."""
     from pathlib import Path
 
+    from mpcli.cli.inside import Inside
     from mpcli.shell.front import PlainFront, run_code
     from mpcli.shell.session import Session
 
-    session = Session(Path.cwd(), context, front=PlainFront(), run_mp=run_mp, yes=yes)
+    session = Session(Path.cwd(), context, front=PlainFront(), command_line=Inside(), yes=yes)
     session.timeout = timeout
     try:
         if code is not None:
@@ -57,15 +58,3 @@ def run_shell(
         return run(session, candidates, vi=vi)
     finally:
         session.close()
-
-
-def run_mp(words: list[str], context: str | None) -> int:
-    """Run a command of `mp` inside of the shell, in the shell's context. Raises `MpError`, `KeyboardInterrupt`."""
-    from mpcli.cli.app import run_typer
-    from mpcli.cli.command_table import OPTIONS
-
-    path = " ".join(words[:2]) if " ".join(words[:2]) in OPTIONS else words[0]
-    if context and "--context" in OPTIONS.get(path, {}) and not any(word.startswith("--context") for word in words):
-        at = len(path.split(" "))
-        words = [*words[:at], "--context", context, *words[at:]]
-    return run_typer(words)

@@ -5,6 +5,7 @@ TAB cannot ask typer, which costs ten times what it may; so what typer knows is 
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from pprint import pformat
@@ -29,10 +30,12 @@ def table() -> str:
     commands: dict[str, tuple[str, ...]] = {}
     options: dict[str, dict[str, str]] = {}
     arguments: dict[str, tuple[str, ...]] = {}
+    summaries: dict[str, str] = {}
     for path, command in _commands(root, ""):
         inner = tuple(name for name, sub in getattr(command, "commands", {}).items() if not sub.hidden)
         if path and " " not in path:
             commands[path] = inner
+            summaries[path] = _summary(str(command.help or ""))
         options[path] = {
             name: "" if _takes_nothing(parameter) else _kind(parameter)
             for parameter in command.params
@@ -48,6 +51,7 @@ def table() -> str:
         ("COMMANDS: dict[str, tuple[str, ...]]", commands),
         ("OPTIONS: dict[str, dict[str, str]]", options),
         ("ARGUMENTS: dict[str, tuple[str, ...]]", arguments),
+        ("SUMMARIES: dict[str, str]", summaries),
     )
     texts = (f"{name} = {pformat(value, width=110, sort_dicts=False)}" for name, value in parts)
     return _HEAD + "\n".join(texts) + "\n"
@@ -63,6 +67,11 @@ def _commands(command: Any, path: str) -> list[tuple[str, Any]]:
 
 def _takes_nothing(parameter: Any) -> bool:
     return bool(parameter.is_flag or getattr(parameter, "count", False))
+
+
+def _summary(text: str) -> str:
+    """The first sentence, without what it goes on to list."""
+    return re.split(r"[.:](?:\s|$)", " ".join(text.split()))[0]
 
 
 def _kind(parameter: Any) -> str:

@@ -51,5 +51,6 @@ def as_plain(value: object) -> object:
             import base64
 
             return base64.b64encode(value).decode()
-    isoformat = getattr(value, "isoformat", None)
-    return isoformat() if isoformat else str(value)
+    # Of the type: an object of the shell has whatever attribute it is asked for.
+    isoformat = getattr(type(value), "isoformat", None)
+    return isoformat(value) if isoformat else str(value)

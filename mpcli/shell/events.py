@@ -9,10 +9,24 @@ from mpcli.errors import MpError
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The value of the last expression; never None."""
+    """The value of the last expression. It is None only where a task was called and returned that."""
 
     value: object
-    seconds: float
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Paged:
+    """A value of which all is wanted."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A text for the clipboard."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +55,23 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A line of a command's own, such as the new timeout."""
+    """What a command has done, in a line: the new timeout."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What was asked for, and is a text: a help, a history, a traceback."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A command of `mp` has ended with this exit code, which is not 0, and has told why."""
+
+    code: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +81,4 @@ class Leave:
     code: int = 0
 
 
-Event = Value | Failure | Raised | Interrupted | Said | Leave
+Event = Value | Paged | Copied | Failure | Raised | Interrupted | Said | Text | Ended | Leave

@@ -12,9 +12,11 @@ from contextlib import AbstractContextManager, nullcontext
 from mpcli.errors import ExitCode
 from mpcli.platform.contexts import Ask
 from mpcli.render.asking import asker
-from mpcli.render.console import print_note
-from mpcli.render.shell import show_error, show_raised, show_value
-from mpcli.shell.events import Event, Failure, Interrupted, Leave, Raised, Said, Value
+from mpcli.render.console import print_line, print_note
+from mpcli.render.escape import escape
+from mpcli.render.secrets import masked_text
+from mpcli.render.shell import copy, page_value, show_error, show_raised, show_value
+from mpcli.shell.events import Copied, Ended, Event, Failure, Interrupted, Leave, Paged, Raised, Said, Text, Value
 from mpcli.shell.language import cells
 from mpcli.shell.session import Session
 
@@ -44,6 +46,10 @@ def show(event: Event, session: Session) -> None:
     """Show one event: values on stdout, all else on stderr."""
     if isinstance(event, Value):
         show_value(event.value, session.form, event.seconds)
+    elif isinstance(event, Paged):
+        page_value(event.value, session.form)
+    elif isinstance(event, Copied):
+        print_note("copied" if copy(event.text) else "there is no terminal to copy to")
     elif isinstance(event, Failure):
         show_error(event.error, event.seconds)
     elif isinstance(event, Raised):
@@ -52,6 +58,8 @@ def show(event: Event, session: Session) -> None:
         print_note(f"interrupted{': ' if event.text else ''}{event.text}")
     elif isinstance(event, Said):
         print_note(event.text)
+    elif isinstance(event, Text):
+        print_line(escape(masked_text(event.text)))
 
 
 def run_code(session: Session, text: str, name: str, show: Callable[[Event, Session], None] = show) -> int:
@@ -77,6 +85,8 @@ def exit_code(event: Event) -> int | None:
     """The exit code of what ends a script, None for what does not."""
     if isinstance(event, Failure):
         return int(event.error.exit_code)
+    if isinstance(event, Ended):
+        return event.code
     if isinstance(event, Interrupted):
         return int(ExitCode.INTERRUPTED)
     if isinstance(event, Raised):

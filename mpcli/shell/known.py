@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 
-from mpcli.bus.naming import Mode
 from mpcli.errors import MpError
 from mpcli.platform.contexts import Context
 
@@ -78,6 +77,3 @@ def _offline(start: Path, context: Context, named: str | None) -> list[CatalogTa
     except MpError:
         # No platform here, or one that cannot be read: what the workers of this context said is still worth knowing.
         return merge([], None, recall(context.root, context.name))
-
-
-MODES = tuple(str(mode) for mode in Mode)

@@ -23,6 +23,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from io import StringIO
 
+from mpcli.bus.naming import Mode
+
+MODES = tuple(map(str, Mode))
 _FULL_WIDTH = 0xFEE0  # from the letters of ASCII to those of the block "Halfwidth and Fullwidth Forms"
 _QUESTION = re.compile(r"\s*(\?{0,2})\s*([^\W\d]\w*(?:\s*\.\s*[^\W\d]\w*)*)\s*(\?{0,2})\s*")
 _OPENING, _CLOSING = ("(", "[", "{"), (")", "]", "}")
@@ -121,6 +124,13 @@ def _line(source: str, index: int) -> str | None:
     """A line as it was typed: the parser has seen the rewritten one."""
     lines = source.split("\n")
     return lines[index] if index < len(lines) else None
+
+
+def task_named(node: ast.AST) -> str:
+    """The task that an expression names in so many words, such as `mplogin.sync.register`; else empty."""
+    if isinstance(node, ast.Attribute) and isinstance(mode := node.value, ast.Attribute) and mode.attr in MODES:
+        return f"{mode.value.id}.{mode.attr}.{node.attr}" if isinstance(mode.value, ast.Name) else ""
+    return ""
 
 
 def is_complete(text: str) -> bool:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import linecache
+import os
 import traceback
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
 
 from mpcli.shell import language
 
-_OURS = __name__.rpartition(".")[0]
+_HOME = str(Path(__file__).parents[1]) + os.sep
+
+
+class Result(NamedTuple):
+    """The value of a cell, and whether its last expression was the call of a task."""
+
+    value: object
+    is_called: bool
 
 
 class Python:
-    """A namespace. The value of a cell's last expression is kept as `_`, unless it is None."""
+    """A namespace. The value of each expression is kept as `_`, unless it is None."""
 
     def __init__(self, builtins: dict[str, object]) -> None:
         self.namespace: dict[str, object] = {"__name__": "__main__", "__builtins__": builtins}
@@ -23,27 +36,46 @@ class Python:
         """The user's own names."""
         return {name: value for name, value in self.namespace.items() if not name.startswith("__")}
 
-    def run(self, source: str, name: str = "", line: int = 1) -> object:
+    def run(self, source: str, name: str = "", line: int = 1) -> Result:
         """Run a cell and return the value of its last expression. Raises what it raises, `SyntaxError` at first."""
         self._count += 1
         name = name or f"<shell {self._count}>"
         if line == 1:
             # So that a traceback can show the line as it was typed.
             linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-        body, last = _split(language.parse(source, name, line))
-        exec(compile(body, name, "exec"), self.namespace)  # noqa: S102 - what the user typed to have it run
-        if last is None:
-            return None
-        value = eval(compile(last, name, "eval"), self.namespace)  # noqa: S307 - as above
+        result = Result(None, False)
+        for piece in _pieces(language.parse(source, name, line)):
+            result = self._run_piece(piece, name)
+        return result
+
+    def _run_piece(self, piece: ast.Module | ast.Expr, name: str) -> Result:
+        if isinstance(piece, ast.Module):
+            exec(compile(piece, name, "exec"), self.namespace)  # noqa: S102 - what the user typed to have it run
+            return Result(None, False)
+        value = eval(compile(ast.Expression(piece.value), name, "eval"), self.namespace)  # noqa: S307 - as above
         if value is not None:
             self.namespace["_"] = value
-        return value
+        return Result(value, isinstance(piece.value, ast.Call) and bool(language.task_named(piece.value.func)))
+
+    def about(self, name: str, wants_more: bool) -> str:
+        """What a dotted name of the user's is: its type, its value, its doc. Raises `NameError`, `AttributeError`."""
+        found = eval(language.rewrite(name), self.namespace)  # noqa: S307 - a name that the user typed
+        about = f"{name}: {type(found).__name__}\n{found!r}"
+        doc = inspect.getdoc(found) if callable(found) or wants_more else ""
+        try:
+            shown = f"{name}{inspect.signature(found)}\n" if callable(found) else ""
+        except (TypeError, ValueError):
+            shown = ""
+        return f"{shown}{about}" + (f"\n\n{doc}" if doc else "")
 
 
-def _split(tree: ast.Module) -> tuple[ast.Module, ast.Expression | None]:
-    if tree.body and isinstance(last := tree.body[-1], ast.Expr):
-        return ast.Module(tree.body[:-1], []), ast.Expression(last.value)
-    return tree, None
+def _pieces(tree: ast.Module) -> Iterator[ast.Module | ast.Expr]:
+    """Each expression by itself, and what is between them together."""
+    for is_expression, statements in groupby(tree.body, lambda statement: isinstance(statement, ast.Expr)):
+        if is_expression:
+            yield from (statement for statement in statements if isinstance(statement, ast.Expr))
+        else:
+            yield ast.Module(list(statements), [])
 
 
 def short_traceback(error: BaseException) -> list[str]:
@@ -61,4 +93,4 @@ def _shorten(told: traceback.TracebackException) -> None:
 
 
 def _is_ours(file: str) -> bool:
-    return "/mpcli/" in file
+    return file.startswith(_HOME) or file == ast.__file__

@@ -10,11 +10,12 @@ import builtins
 from collections.abc import Callable
 from inspect import Parameter, Signature
 
-from mpcli.bus.naming import check_service
+from mpcli.bus.naming import check_service, check_task
 from mpcli.catalog.merge import CatalogTask
 from mpcli.catalog.signature import signature
 from mpcli.errors import InvalidName
-from mpcli.shell.known import MODES, Known
+from mpcli.shell.known import Known
+from mpcli.shell.language import MODES
 
 Run = Callable[[str, tuple[object, ...], dict[str, object]], object]
 
@@ -82,8 +83,10 @@ class ModeTasks:
         self._name = name
 
     def __getattr__(self, word: str) -> Task:
-        if word.startswith("_"):
-            raise AttributeError(f"{self._name} has no task {word}")
+        try:
+            check_task(word)
+        except InvalidName as error:
+            raise AttributeError(error.message) from None
         return Task(self._reach, f"{self._name}.{word}")
 
     def __dir__(self) -> list[str]:

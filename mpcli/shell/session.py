@@ -5,7 +5,8 @@ cell runs, the session speaks to its `Front`: notes, the question of a `confirm`
 
 For a line editor: `context`, `timeout`, `form`, `latency` (of the last call), `variables` (the user's own, by name),
 `known` (the catalog; `known.refresh()` in a thread), `arguments` and `results` (by task, as last seen), `inputs`
-(every cell that was run), `commands.names()`. `on_switch` is called after the context was switched.
+(every cell that was run), `log` (what came of those that are Python), `failure` (the last error), `commands.names()`,
+`interrupts.install()`. `on_switch` is called after the context was switched.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from mpcli.bus.naming import Mode
-from mpcli.errors import MpError
+from mpcli.bus.naming import Mode, check_service
+from mpcli.errors import InvalidName, MpError, RemoteError
 from mpcli.platform.contexts import Ask, Context, resolve
 from mpcli.shell import language
-from mpcli.shell.commands import Commands, RunMp
+from mpcli.shell.commands import CommandLine, Commands
 from mpcli.shell.events import Event, Failure, Interrupted, Leave, Raised, Value
+from mpcli.shell.export import Logged
 from mpcli.shell.interrupts import Interrupts
 from mpcli.shell.known import Known
 from mpcli.shell.language import Cell, Kind
@@ -65,8 +67,8 @@ class Quiet:
 class Session:
     """What `mp shell` is about, whoever types.
 
-    `start` is the folder to look from, `context` the name of the context as a flag gives it, `run_mp` runs a command
-    of the command line. `yes` allows writes in a context that would ask. Raises `ConfigError` for an unknown context.
+    `start` is the folder to look from, `context` the name of the context as a flag gives it, `command_line` runs
+    the commands of `mp`. `yes` allows writes in a context that would ask. Raises `ConfigError` for an unknown context.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class Session:
         context: str | None = None,
         *,
         front: Front | None = None,
-        run_mp: RunMp | None = None,
+        command_line: CommandLine | None = None,
         yes: bool = False,
     ) -> None:
         self.start = start
@@ -87,13 +89,15 @@ class Session:
         self.arguments: dict[str, dict[str, object]] = {}
         self.results: dict[str, object] = {}
         self.inputs: list[str] = []
+        self.log: list[Logged] = []
+        self.failure: MpError | None = None
         self.on_switch: Callable[[], None] | None = None
         self.named = context
         self.context: Context = resolve(start, context)
         self.known = Known(start, self.context, context)
         self._reach = Reach(self.known, self.context.prefix, self._call)
         self._python = Python(Builtins(self._reach))
-        self.commands = Commands(self, run_mp)
+        self.commands = Commands(self, command_line)
         self.interrupts = Interrupts()
         self._lines = Lines(self.interrupts, self._waiting)
 
@@ -114,24 +118,40 @@ class Session:
     def run_cell(self, cell: Cell, name: str = "") -> Iterator[Event]:
         """Run a cell of the file `name`, or of a prompt."""
         began = time.perf_counter()
+        events: list[Event]
         try:
             with self.interrupts.running():
                 events = self._run(cell, name, began)
-            yield from events
         except MpError as error:
-            yield Failure(error, time.perf_counter() - began)
+            self.failure = error
+            events = [Failure(error, time.perf_counter() - began)]
         except KeyboardInterrupt as interrupt:
-            yield Interrupted(" ".join(map(str, interrupt.args)))
+            events = [Interrupted(" ".join(map(str, interrupt.args)))]
         except SystemExit as end:
-            yield Leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+            events = [Leave(end.code if isinstance(end.code, int) else int(end.code is not None))]
         except BaseException as error:  # noqa: BLE001 - it is the user's code: whatever it raises is shown
-            yield Raised(error, short_traceback(error), time.perf_counter() - began)
+            events = [Raised(error, short_traceback(error), time.perf_counter() - began)]
+        if cell.kind is Kind.PYTHON:
+            self.log.append(_logged(cell.text, self.named, events))
+        yield from events
 
     def _run(self, cell: Cell, name: str, began: float) -> list[Event]:
         if cell.kind is not Kind.PYTHON:
             return list(self.commands.run(cell))
-        value = self._python.run(cell.text, name, cell.line)
-        return [] if value is None else [Value(value, time.perf_counter() - began)]
+        result = self._python.run(cell.text, name, cell.line)
+        wanted = result.value is not None or result.is_called
+        return [Value(result.value, time.perf_counter() - began)] if wanted else []
+
+    def is_service(self, name: str) -> bool:
+        """Whether it is the name of a service, and not of a variable."""
+        try:
+            return name not in self.variables and bool(check_service(name, self.context.prefix))
+        except InvalidName:
+            return False
+
+    def about(self, name: str, wants_more: bool = False) -> str:
+        """What a dotted name is, for people. Raises `NameError`, `AttributeError`."""
+        return self._python.about(name, wants_more)
 
     def switch(self, context: str) -> None:
         """Work in another context from here on. Raises `ConfigError`, and then nothing is changed."""
@@ -166,3 +186,16 @@ class Session:
         self.arguments[task] = kwargs
         self.results[task] = outcome.value
         return outcome.value if outcome.mode is Mode.SYNC else outcome.id
+
+
+def _logged(text: str, context: str | None, events: list[Event]) -> Logged:
+    event = events[-1] if events else None
+    if isinstance(event, Failure):
+        error = event.error
+        raised = error.type_name if isinstance(error, RemoteError) else ""
+        return Logged(text, context, raised=raised, failed="" if raised else error.message)
+    if isinstance(event, Raised):
+        return Logged(text, context, failed=f"raised {type(event.error).__name__}")
+    if isinstance(event, Interrupted):
+        return Logged(text, context, failed="interrupted")
+    return Logged(text, context, value=event.value if isinstance(event, Value) else None)

@@ -106,8 +106,7 @@ def call_in(
     lines: Lines | None = None,
 ) -> Outcome:
     """As `call_task`, in a context that was resolved already, and over open `lines`."""
-    if not 0 < timeout <= _MAX_TIMEOUT:
-        raise UsageError(f"a timeout of {timeout:g} s", f"more than 0 and at most {_MAX_TIMEOUT:.0f} seconds")
+    check_timeout(timeout)
     name = TaskName.parse(task, around.prefix)
     attempt = _Attempt(around, name, note or _ignore, lines)
     if check:
@@ -129,6 +128,12 @@ def call_in(
         likely.refuse_typo()
         likely.suggest_service(error)
         raise
+
+
+def check_timeout(timeout: float) -> None:
+    """Raises `UsageError` for seconds that no call can wait."""
+    if not 0 < timeout <= _MAX_TIMEOUT:
+        raise UsageError(f"a timeout of {timeout:g} s", f"more than 0 and at most {_MAX_TIMEOUT:.0f} seconds")
 
 
 def _ignore(text: str) -> None:
