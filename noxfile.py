@@ -35,28 +35,28 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The whole suite, in parallel: unit, contract, acceptance, scaffolds."""
     _install(session)
-    session.run("pytest", "-n", "2", *session.posargs)
+    session.run("pytest", "-n", "4", *session.posargs)
 
 
 @nox.session
 def contract(session: nox.Session) -> None:
     """What holds on the embedded broker and on a real RabbitMQ."""
     _install(session)
-    session.run("pytest", "-n", "2", "tests/contract", *session.posargs)
+    session.run("pytest", "-n", "4", "tests/contract", *session.posargs)
 
 
 @nox.session
 def acceptance(session: nox.Session) -> None:
     """The installed `mp`, from outside."""
     _install(session)
-    session.run("pytest", "-n", "2", "tests/acceptance", *session.posargs)
+    session.run("pytest", "-n", "4", "tests/acceptance", *session.posargs)
 
 
 @nox.session
 def scaffolds(session: nox.Session) -> None:
     """Generated services are installed, linted, type-checked and tested."""
     _install(session)
-    session.run("pytest", "-n", "2", "tests/scaffolds", *session.posargs)
+    session.run("pytest", "-n", "4", "tests/scaffolds", *session.posargs)
 
 
 @nox.session
