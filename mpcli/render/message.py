@@ -209,7 +209,8 @@ def marks(seen: Seen) -> str:
     if seen.kind == "dead":
         words.insert(0, f"dead letter: {death_reason(view.headers) or 'unknown reason'}")
     if seen.message.redelivered:
-        words.append("redelivered")
+        count = plain(view.headers.get("x-delivery-count"))
+        words.append(f"redelivered {count} times" if isinstance(count, int) and count > 1 else "redelivered")
     return escape_line(", ".join(words))
 
 

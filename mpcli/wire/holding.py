@@ -36,6 +36,7 @@ from collections.abc import Iterable, Iterator
 from time import monotonic
 
 from mpcli.errors import BrokerRefused, MpError, NotFound
+from mpcli.wire.codec import Table
 from mpcli.wire.connection import Connection, Incoming
 from mpcli.wire.handshake import CONNECT_TIMEOUT, connect
 from mpcli.wire.message import Message
@@ -52,6 +53,7 @@ from mpcli.wire.methods import (
     TX_COMMIT,
     TX_SELECT,
 )
+from mpcli.wire.queue_traits import Traits, queue_traits
 from mpcli.wire.refusal import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED
 
 # What looks may be refused without harm to what is held.
@@ -169,12 +171,24 @@ class Holding:
         """Keep the connection alive. Raises `BrokerUnreachable` when it is not; what is held is back then."""
         self._connection.stay_alive()
 
+    def traits(self, guess: Table | None = None) -> Traits:
+        """What the queue is, as `queue_traits` finds it out."""
+        return queue_traits(self._connection, self.queue, guess)
+
+    def release(self) -> None:
+        """Give back what was not acknowledged, and return when the broker has done so; nothing more can be taken.
+
+        Raises `BrokerError`.
+        """
+        if self._is_open:
+            self._commit()
+            self._is_open = False
+            self._connection.request(CHANNEL_CLOSE, 200, "", 0, 0, channel=_HELD, wait=_LAST_WAIT)
+
     def close(self) -> None:
-        """Give back what was not acknowledged, and return when the broker has done so. Raises `BrokerError`."""
+        """`release`, and hang up."""
         try:
-            if self._is_open:
-                self._commit()
-                self._connection.request(CHANNEL_CLOSE, 200, "", 0, 0, channel=_HELD, wait=_LAST_WAIT)
+            self.release()
         finally:
             self._connection.close()
 
