@@ -28,6 +28,9 @@ from mpcli.wire.taps import Arrived, Dropped, Event, Exchange, Gap, Place, Ready
 
 # Events of tasks that nobody asked for yet: an id may be known only after its message was sent.
 _REMEMBERED = 5000
+# Seconds that a rejection may be the first half of a failure: of a failed task that is not acknowledged Celery tells
+# `rejected`, and right after it `failed`, which says why. One that raised `Reject` itself has only the first.
+_SECOND_HALF = 0.5
 
 Told = Callable[[Outcome], None]
 
@@ -35,13 +38,14 @@ Told = Callable[[Outcome], None]
 class Followed:
     """One task: its `outcomes` so far; `ended` is the final one. `missed`: events may have passed unseen."""
 
-    __slots__ = ("_follower", "_then", "ended", "id", "missed", "outcomes")
+    __slots__ = ("_follower", "_sure_at", "_then", "ended", "id", "missed", "outcomes")
 
     def __init__(self, task_id: str, follower: Follower, then: Told | None) -> None:
         self.id = task_id
         self.outcomes: list[Outcome] = []
         self.ended: Outcome | None = None
         self.missed = False
+        self._sure_at = 0.0
         self._follower = follower
         self._then = then
 
@@ -52,11 +56,15 @@ class Followed:
         """
         deadline = monotonic() + timeout
         with self._follower.changed:
-            while self.ended is None and (left := deadline - monotonic()) > 0:
+            while (left := self._left(deadline)) > 0:
                 if self._follower.error is not None:
                     raise self._follower.error
                 self._follower.changed.wait(left)
         return self.ended
+
+    def _left(self, deadline: float) -> float:
+        """Seconds for which there is still something to wait for."""
+        return (deadline if self.ended is None else min(deadline, self._sure_at)) - monotonic()
 
     def take(self, outcome: Outcome) -> None:
         """Another outcome, from the follower's thread."""
@@ -64,6 +72,7 @@ class Followed:
             self.outcomes.append(outcome)
             if outcome.is_final:
                 self.ended = outcome
+                self._sure_at = monotonic() + _SECOND_HALF if outcome.what == "rejected" else 0.0
             self._follower.changed.notify_all()
         if self._then is not None:
             self._then(outcome)
@@ -161,6 +170,6 @@ class Follower:
             if followed is None:
                 self._recent.append((at, told))
                 return
-            if told.is_final:
+            if told.is_final and told.what != "rejected":
                 del self._followed[told.id]
         followed.take(Outcome(self._place.broker, at, told))

@@ -213,3 +213,16 @@ def test_what_an_end_means(broker):
         with pytest.raises(RemoteError, match="Reject"):
             await_outcome(follower, follower.follow("j"), broker.url, MAIL, 30)
     workers.connection.close()
+
+
+def test_a_failure_that_is_a_dead_letter_too_is_told_as_the_failure(broker):
+    """With acks_late and acks_on_failure=False, as the bus has it, Celery says `rejected` first."""
+    workers = Workers(broker.url)
+    with Follower(broker.url) as follower:
+        followed = follower.follow("f")
+        workers.tell(("rejected", "f", {"requeue": False}))
+        until(lambda: followed.ended is not None)
+        workers.tell(("failed", "f", {"exception": "UnknownWallet('w')"}))
+        with pytest.raises(RemoteError, match="UnknownWallet: 'w'"):
+            await_outcome(follower, followed, broker.url, MAIL, 30)
+    workers.connection.close()
