@@ -222,7 +222,8 @@ def throughput(url: str, connections: int, total: int, *, persistent: bool) -> t
     into = timed([lambda c=c, n=n: c.publish(n, each, persistent=persistent) for c, n in pairs])
     out = timed([lambda c=c, n=n: c.consume(n, each) for c, n in pairs])
     for client, name in pairs:
-        client.call(m.QUEUE_DELETE, m.QUEUE_DELETE_OK, name, False, False, False)
+        left = client.call(m.QUEUE_DELETE, m.QUEUE_DELETE_OK, name, False, False, False)
+        assert left == [0], "what was published was not what was consumed: the figures would say nothing"
         client.socket.close()
     return total / into, total / out
 
@@ -348,7 +349,7 @@ def table(figures: dict[str, dict[str, float]]) -> str:
 def main(arguments: list[str]) -> None:
     """Measure and print."""
     quick = "--quick" in arguments
-    rounds, total = (1, 10_000) if quick else (5, 20_000)
+    rounds, total = (1, 10_000) if quick else (5, 40_000)
     kinds = ["embedded", "rabbitmq"]
     try:
         start = {"start to ready, s": {kind: starts(kind, 1 if quick else 3) for kind in kinds}}

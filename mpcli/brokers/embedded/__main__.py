@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -63,6 +64,8 @@ async def _serve(options: argparse.Namespace) -> int:
         server.broker.add_vhost(vhost)
     for note in server.broker.notes:
         sys.stderr.write(f"{note}\n")
+    # What is there now stays: no collection need look at it again, and none makes a call wait for that.
+    gc.freeze()
     sys.stdout.write(f"ready on {options.host}:{server.port}\n")
     sys.stdout.flush()
     failed = asyncio.ensure_future(server.broker.failed.wait())

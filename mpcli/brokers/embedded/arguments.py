@@ -114,6 +114,7 @@ def _version(value: Value, table: Table) -> str:
     return wrong or ("" if inner(value) in (1, 2) else f"\"unsupported queue version '{inner(value)}'\"")
 
 
+_master_locator = _one_of("invalid_queue_locator_arg", "client-local", "min-masters", "random")
 _queue_type = _one_of("\"unsupported queue type '{}'\"", CLASSIC, QUORUM, STREAM)
 _CHECKS: tuple[tuple[str, Check], ...] = (
     ("x-expires", _expires),
@@ -158,6 +159,9 @@ def check_queue(table: Table, kind: str, resource: str) -> None:
     for name in table:
         if name in _ALL and name not in known:
             raise precondition(f"invalid arg '{name}' for {resource} of queue type rabbit_{kind}_queue")
+    # RabbitMQ finds this out last, and fails over it (541).
+    if "x-queue-master-locator" in table and (wrong := _master_locator(table["x-queue-master-locator"], table)):
+        raise precondition(f"invalid arg 'x-queue-master-locator' for {resource}: {wrong}")
 
 
 def check_consumer(table: Table, kind: str, resource: str) -> None:

@@ -81,7 +81,9 @@ def _consume(
     check_consumer(arguments, queue.kind, queue.resource)
     if queue.kind == QUORUM and channel.global_limit:
         raise Refusal("NOT_IMPLEMENTED", f"{queue.resource} does not support global qos")
-    if queue.consumers.exclusive or (exclusive and queue.consumers.count):
+    # As in RabbitMQ 3.10, nobody is alone on a quorum queue, whatever it asks for.
+    exclusive = exclusive and queue.kind != QUORUM
+    if queue.consumers.exclusive or (exclusive and (queue.consumers.count or queue.settings.single_active)):
         raise Refusal("ACCESS_REFUSED", f"{queue.resource} in exclusive use")
     consumer = Consumer(
         channel,

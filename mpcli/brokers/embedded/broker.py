@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Seconds after which the journal knows that a message was handed out. Most are acknowledged sooner.
 _TOUCHED = 0.1
+_INBOX = 256 * 1024
 REPLY_TO = "amq.rabbitmq.reply-to"
 
 
@@ -36,6 +37,8 @@ class Broker:
         self.users = users
         self.limits = limits
         self.loop = asyncio.get_running_loop()
+        # What a client sent is copied out of it at once.
+        self.inbox = memoryview(bytearray(_INBOX))
         self.positions = itertools.count(1)
         self.connections: set[Connection] = set()
         self.vhosts: dict[str, VHost] = {}

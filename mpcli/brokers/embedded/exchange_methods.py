@@ -54,7 +54,8 @@ def _declare(
 ) -> None:
     name, vhost = clean(name), channel.vhost
     if not passive and kind not in KINDS:
-        raise Refusal("COMMAND_INVALID", f"unknown exchange type '{kind}'")
+        # RabbitMQ says `invalid` of a name that Erlang has heard of; the empty one is the only such name that we know.
+        raise Refusal("COMMAND_INVALID", f"{'unknown' if kind else 'invalid'} exchange type '{kind}'")
     refuse_default(name)
     exchange = vhost.exchanges.get(name)
     resource = f"exchange '{name}' in vhost '{vhost.name}'"

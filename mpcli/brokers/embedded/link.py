@@ -16,8 +16,11 @@ _WRITE_BUFFER = 1024 * 1024
 _FLUSH_AT = 256 * 1024
 
 
-class Link(asyncio.Protocol):
-    """The socket of a client, below AMQP."""
+class Link(asyncio.BufferedProtocol):
+    """The socket of a client, below AMQP.
+
+    All links of a broker read into one buffer: a plain `Protocol` has 256 KiB allocated for each chunk it is given.
+    """
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
@@ -39,6 +42,18 @@ class Link(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
         self.set_deadline(self.broker.limits.handshake, self.abort)
+
+    def get_buffer(self, _hint: int) -> memoryview:
+        """Where the next chunk goes."""
+        return self.broker.inbox
+
+    def buffer_updated(self, size: int) -> None:
+        """A chunk has come."""
+        self.data_received(bytes(self.broker.inbox[:size]))
+
+    def data_received(self, data: bytes) -> None:
+        """Carry out what the bytes say."""
+        raise NotImplementedError
 
     def disconnected(self) -> None:
         """The socket is gone."""

@@ -11,6 +11,7 @@ from mpcli.wire.codec import (
     Properties,
     Table,
     Value,
+    check_table,
     decode_properties,
     encode_properties,
     encode_shortstr,
@@ -146,14 +147,14 @@ def scan(header: bytes) -> Facts:  # noqa: C901, PLR0912 - one step for each pro
     if at != len(header) or flags & 0b11:
         raise Refusal("INTERNAL_ERROR", "cannot decode the content header", 0)
     if facts.headers_at:
-        _check_headers(header)
+        _check_headers(header, facts.headers_at)
     return facts
 
 
-def _check_headers(header: bytes) -> None:
+def _check_headers(header: bytes, at: int) -> None:
     # A broken table must not reach a consumer, whose client would close its connection over it.
     try:
-        decode_properties(header, _PROPERTIES_AT)
+        check_table(header, at)
     except ProtocolError as error:
         raise Refusal("INTERNAL_ERROR", f"cannot decode the headers: {error.message}", 0) from error
 

@@ -55,6 +55,8 @@ class Queue:
         self.journal_id = 0
         self._journal = vhost.broker.journal
         self._broker = vhost.broker
+        # Whether a message ever came that can expire: else nobody need look.
+        self._timed = False
         self._expiry: TimerHandle | None = None
         self._expiry_at = 0.0
         self._idle: TimerHandle | None = None
@@ -95,13 +97,17 @@ class Queue:
         self._broker.memory += entry.message.size
         self.backlog.append(entry)
         if entry.expires:
+            self._timed = True
             self._schedule_expiry()
 
     def _expires(self, message: Message) -> float:
         ttl, own = self.settings.ttl, message.ttl
         if own is not None and (ttl is None or own < ttl):
             ttl = own
-        return 0.0 if ttl is None else time.time() + ttl
+        if ttl is None:
+            return 0.0
+        self._timed = True
+        return time.time() + ttl
 
     def _would_overflow(self, message: Message) -> bool:
         settings, backlog = self.settings, self.backlog
@@ -141,12 +147,13 @@ class Queue:
         return entry
 
     def _pop(self) -> Entry | None:
-        while self.backlog.count:
-            entry = self.backlog.pop()
-            if not entry.expires or entry.expires > time.time():
-                return entry
-            self._bury(entry, "expired")
-        return None
+        if not self._timed:
+            return self.backlog.pop() if self.backlog.count else None
+        self._expire()
+        entry = self.backlog.pop() if self.backlog.count else None
+        # What stood behind it and has had its time goes now, though nobody asks for it.
+        self._expire()
+        return entry
 
     def _hand_over(self, entry: Entry, consumer: Consumer) -> None:
         consumer.channel.deliver(consumer, self, entry)
