@@ -37,6 +37,8 @@ def show_value(value: object, form: str = AUTO, seconds: float | None = None, wh
         return
     console = rich_console()
     lines = console.render_lines(_renderable(masked(_as_data(value, form)), form, console.width), pad=False)
+    while lines and not "".join(segment.text for segment in lines[-1]).strip():
+        lines.pop()  # the frame of a table
     shown = len(lines) if whole else _fitting(len(lines), console.height)
     from rich.segment import Segment, Segments
 

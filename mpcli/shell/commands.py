@@ -117,6 +117,14 @@ class Commands:
             self._session.timeout = seconds
         yield Said(f"a call waits {self._session.timeout:g} s for its result")
 
+    def _check(self, words: list[str]) -> Iterator[Event]:
+        """Whether arguments are held against the signature before a call: /check off."""
+        if words and words[0] not in ("on", "off"):
+            raise UsageError(f"/check {words[0]}", "on or off")
+        if words:
+            self._session.checks = words[0] == "on"
+        yield Said(f"arguments are {'checked' if self._session.checks else 'sent as they are'}")
+
     def _history(self, words: list[str]) -> Iterator[Event]:
         """What was typed in this session, or what of it holds a text: /history register."""
         wanted = " ".join(words)

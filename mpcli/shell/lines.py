@@ -7,10 +7,12 @@ from contextlib import AbstractContextManager
 from time import monotonic
 
 from mpcli.bus.naming import TaskName
+from mpcli.shell.handle import Handle
 from mpcli.shell.interrupts import Interrupts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mpcli.verbs.follow import Follower
     from mpcli.wire.connection import Connection
     from mpcli.wire.ongoing import Ongoing
     from mpcli.wire.open_caller import OpenCaller
@@ -26,6 +28,8 @@ class Lines:
         self._interrupts = interrupts
         self._waiting = waiting
         self._callers: dict[str, OpenCaller] = {}
+        self._followers: dict[str, Follower] = {}
+        self._sent: dict[str, tuple[str, Follower]] = {}
         self._surveyed: dict[tuple[str, str], float] = {}
 
     def call(
@@ -62,14 +66,33 @@ class Lines:
         return told
 
     def send(self, url: str, name: TaskName, args: list[object], kwargs: dict[str, object]) -> str:
-        """Send, and wait until the broker has it."""
-        return self._caller(url).send(name, args, kwargs)
+        """Send, and wait until the broker has it. What its workers tell is listened to from before that."""
+        follower = self._follower(url)
+        task_id = self._caller(url).send(name, args, kwargs)
+        self._sent[task_id] = url, follower
+        return task_id
+
+    def handle(self, name: TaskName, task_id: str, timeout: float) -> Handle:
+        """Of a task that was sent just now."""
+        url, follower = self._sent.pop(task_id)
+        return Handle(name, task_id, url, follower, timeout)
 
     def close(self) -> None:
         """Hang up."""
         for caller in self._callers.values():
             caller.close()
+        for follower in self._followers.values():
+            follower.close()
         self._callers.clear()
+        self._followers.clear()
+
+    def _follower(self, url: str) -> Follower:
+        from mpcli.verbs.follow import Follower
+
+        follower = self._followers.get(url)
+        if follower is None or follower.error is not None:
+            follower = self._followers[url] = Follower(url)
+        return follower
 
     def _caller(self, url: str) -> OpenCaller:
         from mpcli.wire.open_caller import OpenCaller

@@ -3,10 +3,10 @@
 `Session.run(text)` takes a cell of the language and yields events (`mpcli.shell.events`), which a front shows. While a
 cell runs, the session speaks to its `Front`: notes, the question of a `confirm` context, the wait for a reply.
 
-For a line editor: `context`, `timeout`, `form`, `latency` (of the last call), `variables` (the user's own, by name),
-`known` (the catalog; `known.refresh()` in a thread), `arguments` and `results` (by task, as last seen), `inputs`
-(every cell that was run), `log` (what came of those that are Python), `failure` (the last error), `commands.names()`,
-`interrupts.install()`. `on_switch` is called after the context was switched.
+For a line editor: `context`, `timeout`, `form`, `checks` (of arguments), `latency` (of the last call), `variables`
+(by name), `known` (the catalog; `known.refresh()` in a thread), `arguments` and `results` (by task, as last seen),
+`inputs` (every cell that was run), `log` (what came of those that are Python), `failure` (the last error),
+`commands.names()`, `interrupts.install()`. `on_switch` is called after the context was switched.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from mpcli.bus.naming import Mode, check_service
+from mpcli.bus.naming import Mode, TaskName, check_service
 from mpcli.errors import InvalidName, MpError, RemoteError
 from mpcli.platform.contexts import Ask, Context, resolve
 from mpcli.shell import language
@@ -85,6 +85,7 @@ class Session:
         self.yes = yes
         self.timeout = DEFAULT_TIMEOUT
         self.form = "auto"
+        self.checks = True
         self.latency: float | None = None
         self.arguments: dict[str, dict[str, object]] = {}
         self.results: dict[str, object] = {}
@@ -124,6 +125,7 @@ class Session:
                 events = self._run(cell, name, began)
         except MpError as error:
             self.failure = error
+            error.message, error.hint = _in_the_shell(error.message), _in_the_shell(error.hint)
             events = [Failure(error, time.perf_counter() - began)]
         except KeyboardInterrupt as interrupt:
             events = [Interrupted(" ".join(map(str, interrupt.args)))]
@@ -171,21 +173,26 @@ class Session:
 
     def _call(self, task: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         began = time.perf_counter()
-        outcome = call_in(
-            self.context,
-            task,
-            list(args),
-            kwargs,
-            timeout=self.timeout,
-            yes=self.yes,
-            ask=self.front.ask,
-            note=self.front.note,
-            lines=self._lines,
-        )
-        self.latency = time.perf_counter() - began
         self.arguments[task] = kwargs
+        try:
+            outcome = call_in(
+                self.context,
+                task,
+                list(args),
+                kwargs,
+                timeout=self.timeout,
+                check=self.checks,
+                yes=self.yes,
+                ask=self.front.ask,
+                note=self.front.note,
+                lines=self._lines,
+            )
+        finally:
+            self.latency = time.perf_counter() - began
+        if outcome.mode is Mode.ASYNC:
+            return self._lines.handle(TaskName.parse(task, self.context.prefix), outcome.id, self.timeout)
         self.results[task] = outcome.value
-        return outcome.value if outcome.mode is Mode.SYNC else outcome.id
+        return outcome.value
 
 
 def _logged(text: str, context: str | None, events: list[Event]) -> Logged:
@@ -199,3 +206,19 @@ def _logged(text: str, context: str | None, events: list[Event]) -> Logged:
     if isinstance(event, Interrupted):
         return Logged(text, context, failed="interrupted")
     return Logged(text, context, value=event.value if isinstance(event, Value) else None)
+
+
+def _in_the_shell(text: str) -> str:
+    """What is said of the command line, with what the shell has in its place."""
+    for option, command in _PLACES:
+        text = text.replace(option, command)
+    return text
+
+
+_PLACES = (
+    ("--timeout", "/timeout"),
+    ("--no-check", "/check off"),
+    ("--args '[...]' ", ""),
+    (": it is given with = and not :=", ""),
+    (": JSON is given with :=", ""),
+)
