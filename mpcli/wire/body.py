@@ -85,6 +85,27 @@ def _inflate(kind: str, body: bytes, limit: int) -> tuple[bytes, bool]:
     return data, len(data) > limit or not unlzma.eof
 
 
+def closed(properties: Properties, data: bytes) -> bytes:
+    """The body with the compression that the properties name, as kombu makes it. Raises `Opaque` for an unknown one."""
+    name = compression_of(properties)
+    kind = _COMPRESSIONS.get(name)
+    if not name:
+        return data
+    if kind == _ZLIB:
+        import zlib
+
+        return zlib.compress(data)
+    if kind == _BZIP2:
+        import bz2
+
+        return bz2.compress(data)
+    if kind == _LZMA:
+        import lzma
+
+        return lzma.compress(data)
+    raise Opaque(f"compressed as {name}")
+
+
 def decoded(properties: Properties, body: bytes, limit: int = MAX_BODY) -> object:
     """The value of a JSON body. Raises `Opaque` with the reason for every other one."""
     content_type = str(properties.get("content_type") or "").partition(";")[0].strip().lower()

@@ -83,10 +83,6 @@ def _properties(task_id: str, headers: dict[str, object], delivery_mode: int) ->
 def _headers(
     name: str, task_id: str, args: list[object], kwargs: dict[str, object], body: bytes, *, ignore_result: bool
 ) -> dict[str, object]:
-    shown: tuple[object, object] = (tuple(args), kwargs)
-    if _SECRET.search(body.decode()):
-        # Workers write these two into events and logs.
-        shown = (tuple(map(_masked, args)), _masked(kwargs))
     return {
         "lang": "py",
         "task": name,
@@ -100,14 +96,21 @@ def _headers(
         "timelimit": [None, None],
         "root_id": task_id,
         "parent_id": None,
-        "argsrepr": _short_repr(shown[0]),
-        "kwargsrepr": _short_repr(shown[1]),
+        **argument_reprs(args, kwargs, body),
         "origin": f"mp{os.getpid()}@{socket.gethostname()}",
         "ignore_result": ignore_result,
         "replaced_task_nesting": 0,
         "stamped_headers": None,
         "stamps": {},
     }
+
+
+def argument_reprs(args: list[object], kwargs: dict[str, object], body: bytes) -> dict[str, str]:
+    """The headers `argsrepr` and `kwargsrepr`, secrets hidden: workers write these two into events and logs."""
+    shown: tuple[object, object] = (tuple(args), kwargs)
+    if _SECRET.search(body.decode()):
+        shown = (tuple(map(_masked, args)), _masked(kwargs))
+    return {"argsrepr": _short_repr(shown[0]), "kwargsrepr": _short_repr(shown[1])}
 
 
 def _short_repr(value: object) -> str:
