@@ -7,14 +7,14 @@ the confirm of the same message (https://www.rabbitmq.com/confirms.html), which 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, takewhile
 from time import monotonic
 
 from mpcli.errors import BrokerUnreachable, MpError
 from mpcli.wire.connection import Connection, Incoming
 from mpcli.wire.message import Message
-from mpcli.wire.methods import BASIC_ACK, BASIC_NACK, BASIC_RETURN, CHANNEL_CLOSE, CONFIRM_SELECT
+from mpcli.wire.methods import BASIC_ACK, BASIC_DELIVER, BASIC_NACK, BASIC_RETURN, CHANNEL_CLOSE, CONFIRM_SELECT
 
 WINDOW = 500
 CONFIRMED, RETURNED, NACKED = "confirmed", "returned", "nacked"
@@ -36,18 +36,26 @@ class Publisher:
     """Publishes on channel 1 of a connection that nothing else uses meanwhile.
 
     `pending` holds, by number, the messages of which the broker has not spoken yet: after an error those may or may
-    not have arrived.
+    not have arrived. `deliveries` collects what a consumer of the same channel gets (direct reply-to); its owner takes
+    them out.
     """
 
     def __init__(self, connection: Connection, window: int = WINDOW, patience: float = 30.0) -> None:
         """`patience` is in seconds without any answer. Raises `BrokerError`."""
         self.pending: dict[int, Message] = {}
+        self.deliveries: list[Incoming] = []
+        self.window = window
         self._connection = connection
-        self._window = window
         self._patience = patience
         self._returned: dict[int, str] = {}
         self._next = 0
+        self._heard = monotonic()
         connection.request(CONFIRM_SELECT, False)
+
+    @property
+    def room(self) -> int:
+        """How many messages may be sent before the broker has to speak."""
+        return self.window - len(self.pending)
 
     def publish(self, messages: Iterable[Message]) -> Iterator[Settled]:
         """Send all, and tell of each what became of it, as soon as it is known; the order may differ.
@@ -58,32 +66,49 @@ class Publisher:
         source = iter(messages)
         more = True
         while more or self.pending:
-            room = self._window - len(self.pending)
-            if more and room >= min(self._window, max(self._window // 2, 1)):
-                more = self._send(list(islice(source, room)), room)
+            room = self.room
+            if more and room >= max(self.window // 2, 1):
+                batch = list(islice(source, room))
+                more = len(batch) == room
+                self.send(batch)
             if self.pending:
-                yield from self._settle()
+                yield from self.settle(monotonic() + self._patience)
 
-    def _send(self, batch: list[Message], room: int) -> bool:
-        frame_max = self._connection.frame_max
+    def send(self, batch: Sequence[Message]) -> int:
+        """Publish these, `room` at most; the number of the first. Raises as `publish` does."""
+        first, frame_max = self._next, self._connection.frame_max
         data = [message.publish_frames(1, frame_max) for message in batch]
-        for message in batch:
-            self.pending[self._next] = message
-            self._next += 1
+        if not self.pending:
+            self._heard = monotonic()
+        self.pending.update(enumerate(batch, first))
+        self._next += len(batch)
         if data:
             self._connection.send(b"".join(data), self._patience)
-        return len(batch) == room
+        return first
 
-    def _settle(self) -> list[Settled]:
+    def settle(self, deadline: float) -> list[Settled]:
+        """What the broker has said of pending messages, as soon as it says anything; none at the deadline, which is on
+        the clock of `time.monotonic`. Raises as `publish` does."""
+        settled: list[Settled] = []
         try:
-            incoming = self._connection.receive(monotonic() + self._patience)
+            while True:
+                settled += self._take(self._connection.receive(0.0 if settled else deadline))
         except TimeoutError:
-            raise self._silent() from None
+            now = monotonic()
+            if settled or not self.pending:
+                self._heard = now
+            elif now - self._heard > self._patience:
+                raise self._silent() from None
+        return settled
+
+    def _take(self, incoming: Incoming) -> list[Settled]:
         if incoming.method is BASIC_RETURN:
             self._take_back(incoming)
         elif incoming.method in (BASIC_ACK, BASIC_NACK):
             return self._answered(incoming)
-        elif incoming.method is CHANNEL_CLOSE:
+        elif incoming.method is BASIC_DELIVER:
+            self.deliveries.append(incoming)
+        elif incoming.method is CHANNEL_CLOSE and incoming.channel == 1:
             raise self._connection.refusal(incoming)
         return []
 
@@ -100,7 +125,7 @@ class Publisher:
         number = int(str(incoming.values[0])) - 1  # tags count from 1
         numbers = [number]
         if incoming.values[1]:
-            numbers = [waiting for waiting in self.pending if waiting <= number]
+            numbers = list(takewhile(number.__ge__, self.pending))  # it is in the order of the numbers
         refused = incoming.method is BASIC_NACK
         return [self._done(number, refused) for number in numbers if number in self.pending]
 
