@@ -1,0 +1,8 @@
+"""Sending recorded or waiting messages again: planned, confirmed, journaled, each one accounted for."""
+
+from mpcli.verbs.replay.choice import Choice
+from mpcli.verbs.replay.planning import Plan, Planned
+from mpcli.verbs.replay.running import Replayed, Way, move, replay
+from mpcli.verbs.replay.sending import NotSent, Sent, Summary
+
+__all__ = ["Choice", "NotSent", "Plan", "Planned", "Replayed", "Sent", "Summary", "Way", "move", "replay"]

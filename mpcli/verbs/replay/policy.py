@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from time import time
 
@@ -20,10 +21,11 @@ class Policy:
     """`salt` makes the new ids: a resumed replay gives a message the id that it had before.
 
     `now` is in seconds since 1970. `reply_to` is where replies are awaited, empty when nobody waits; `patience` how
-    long, in seconds. `user` is the login with which is published. `renewed` holds the ids of all that is sent again.
+    long, in seconds. `users` are the logins with which is published, by broker. `renewed` holds the ids of all that is
+    sent again.
     """
 
-    __slots__ = ("expired", "keep_id", "now", "patience", "renewed", "reply_to", "salt", "user")
+    __slots__ = ("expired", "keep_id", "now", "patience", "renewed", "reply_to", "salt", "users")
 
     def __init__(
         self,
@@ -34,7 +36,7 @@ class Policy:
         now: float | None = None,
         reply_to: str = "",
         patience: float = 0.0,
-        user: str = "",
+        users: Mapping[str, str] | None = None,
     ) -> None:
         self.keep_id = keep_id
         self.expired = expired
@@ -42,7 +44,7 @@ class Policy:
         self.now = time() if now is None else now
         self.reply_to = reply_to
         self.patience = patience
-        self.user = user
+        self.users = users or {}
         self.renewed: set[str] = set()
 
     def new_id(self, old: str) -> str:

@@ -39,10 +39,11 @@ _NOTHING_EMBEDDED = b'{"callbacks": null, "errbacks": null, "chain": null, "chor
 class Rewritten:
     """A message as it will be sent, the id of its task, what was changed in it; or, with `skip`, why it is not sent.
 
-    `notes` tell what the message brings with it, whatever is changed: `chain of 3`, `retry 2`, `chord`.
+    `notes` tell what the message brings with it, whatever is changed: `chain of 3 more`, `waits for its eta`.
+    `relatives` are its parent and its root, where they are other tasks.
     """
 
-    __slots__ = ("changes", "id", "message", "notes", "old_id", "skip")
+    __slots__ = ("changes", "id", "message", "notes", "old_id", "relatives", "skip")
 
     def __init__(self, message: Message, old_id: str = "", skip: str = "") -> None:
         self.message = message
@@ -51,6 +52,7 @@ class Rewritten:
         self.skip = skip
         self.changes: list[str] = []
         self.notes: list[str] = []
+        self.relatives: tuple[str, ...] = ()
 
 
 def rewrite(seen: Seen, policy: Policy, queue: str = "", edited: Arguments | None = None) -> Rewritten:
@@ -79,6 +81,8 @@ class _Rewriting:
         if self.arguments is not None and self.arguments.hides_id and not policy.keep_id:
             raise Unreadable("its id is in a body that is never decoded: --keep-id sends it as it is")
         self.done = Rewritten(seen.message, self.old_id)
+        relatives = (self.patch.text("parent_id"), self.patch.text("root_id"))
+        self.done.relatives = tuple(one for one in relatives if one and one != self.old_id)
 
     def _must_open(self) -> bool:
         """Whether the body holds what must be changed or told: protocol 1's id, the steps that follow."""
@@ -121,7 +125,7 @@ class _Rewriting:
                 self._set_moment(name, text, moment + policy.now - self.seen.at)
                 done.changes.append(EXPIRY if name == "expires" else ETA)
             elif name == "eta":
-                done.notes.append("eta is past: runs at once" if past else f"waits for its eta {text}")
+                done.notes.append("eta is past: runs at once" if past else "waits for its eta")
             elif past and policy.expired == DROP:
                 raise _Expired(f"expired at {text}: --expired shift gives it its time again")
             elif past:
@@ -186,7 +190,9 @@ class _Rewriting:
                 patch.set_header(name, None, remove=True)
                 if change not in done.changes:
                     done.changes.append(change)
-        if (user := patch.property("user_id")) is not None and user != policy.user:
+        if (user := patch.property("user_id")) is not None and user != policy.users.get(
+            self.seen.broker
+        ):
             patch.set("user_id", None)
             done.changes.append(USER)
         if self.place.expiration and policy.expired == SHIFT:

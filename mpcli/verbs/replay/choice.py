@@ -1,0 +1,74 @@
+"""What the user wants of a replay: which messages, changed how. Plain values, kept in the journal for a resume."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
+
+from mpcli.errors import UsageError
+from mpcli.verbs.replay.arguments import Assignment
+from mpcli.verbs.replay.policy import DROP, EXPIRED
+from mpcli.verbs.seen import Seen
+from mpcli.verbs.where import Where
+
+_MIN_ID = 4
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The options that say which messages and what changes; `ids` may be cut to their first characters."""
+
+    where: str = ""
+    tasks: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    limit: int | None = None
+    keep_id: bool = False
+    expired: str = DROP
+    sets: list[str] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Raises `UsageError` for a value that makes no sense."""
+        if self.expired not in EXPIRED:
+            raise UsageError(f"--expired {self.expired!r}", f"one of {', '.join(EXPIRED)}")
+        for text in self.ids:
+            if len(text) < _MIN_ID:
+                raise UsageError(f"--id {text!r} is too short", f"at least {_MIN_ID} characters of it")
+        self.assignments()
+        if self.where:
+            Where(self.where)
+
+    def assignments(self) -> list[Assignment]:
+        """The parsed `--set`s."""
+        return [Assignment(text) for text in self.sets]
+
+    def as_dict(self) -> dict[str, object]:
+        """All fields, as `Choice(**fields)` takes them."""
+        return asdict(self)
+
+
+class Selector:
+    """Says of each message whether it is meant."""
+
+    def __init__(self, choice: Choice) -> None:
+        self.where = Where(choice.where) if choice.where else None
+        self._choice = choice
+        self._count = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the limit is reached."""
+        return self._choice.limit is not None and self._count >= self._choice.limit
+
+    def __call__(self, seen: Seen) -> bool:
+        """Whether it is one of them; counted when it is."""
+        choice = self._choice
+        if self.full:
+            return False
+        if choice.tasks and not any(fnmatchcase(seen.task, pattern) for pattern in choice.tasks):
+            return False
+        if choice.ids and not seen.view.id.startswith(tuple(choice.ids)):
+            return False
+        if self.where is not None and not self.where(seen):
+            return False
+        self._count += 1
+        return True

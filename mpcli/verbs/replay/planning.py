@@ -1,0 +1,174 @@
+"""The plan: what would be sent, where to, and what changes in it, before anything is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from mpcli.errors import UsageError
+from mpcli.verbs.replay.arguments import Arguments, Unreadable
+from mpcli.verbs.replay.choice import Choice, Selector
+from mpcli.verbs.replay.policy import Policy
+from mpcli.verbs.replay.rewriting import Rewritten, rewrite
+from mpcli.verbs.replay.sources import Item, Source
+from mpcli.verbs.seen import Seen
+
+# Other arguments for some messages, by number; None leaves a message out.
+Edits = dict[int, tuple[list[object], dict[str, object]] | None]
+LEFT_OUT = "left out in the editor"
+
+
+class Planned:
+    """A message that was selected, and what becomes of it; `rewritten.skip` says why it would not be sent."""
+
+    __slots__ = ("number", "rewritten", "seen")
+
+    def __init__(self, item: Item, rewritten: Rewritten) -> None:
+        self.number = item.number
+        self.seen = item.seen
+        self.rewritten = rewritten
+
+
+class Plan:
+    """What is going to happen. Counts, by task, by place (broker, exchange), by change, by note; `warnings` for people.
+
+    Iterate it for the messages, skipped ones too. `context` is where they go. With `dry` nothing more will come.
+    """
+
+    def __init__(self, job: Iterator[Planned] | Callable[[], Iterator[Planned]], source: str, context: str) -> None:
+        self.source = source
+        self.context = context
+        self.dry = False
+        self.move_to = ""
+        self.before = 0
+        self.selected = 0
+        self.tasks: Counter[str] = Counter()
+        self.places: Counter[tuple[str, str]] = Counter()
+        self.changes: Counter[str] = Counter()
+        self.unchanged = 0
+        self.notes: Counter[str] = Counter()
+        self.skips: Counter[str] = Counter()
+        self.warnings: list[str] = []
+        self._job = job
+
+    def __iter__(self) -> Iterator[Planned]:
+        return self._job() if callable(self._job) else self._job
+
+    def count(self, planned: Planned) -> None:
+        """Add one message to the counts."""
+        done = planned.rewritten
+        self.selected += 1
+        self.tasks[planned.seen.task] += 1
+        if done.skip:
+            self.skips[done.skip] += 1
+            return
+        self.places[planned.seen.broker, done.message.exchange] += 1
+        self.changes.update(done.changes)
+        self.unchanged += not done.changes
+        self.notes.update(done.notes)
+
+    @property
+    def to_send(self) -> int:
+        """How many of the selected are not skipped."""
+        return self.selected - sum(self.skips.values())
+
+
+class Job:
+    """The selected messages of a source, rewritten; the same ones each time it is iterated."""
+
+    def __init__(self, source: Source, choice: Choice, policy: Policy, edits: Edits) -> None:
+        self.selector = Selector(choice)
+        self._source = source
+        self._choice = choice
+        self._policy = policy
+        self._edits = edits
+        self._assignments = choice.assignments()
+        self._kept: list[Planned] | None = None
+
+    def __call__(self) -> Iterator[Planned]:
+        """All of them, in order."""
+        return iter(self._kept) if self._kept is not None else self._made()
+
+    def plan(self, context: str) -> Plan:
+        """Go through all once. Raises `UsageError` when an edit does not fit a message."""
+        plan = Plan(self, self._source.name, context)
+        kept: list[Planned] = []
+        relations = _Relations(self._policy)
+        for planned in self._made():
+            plan.count(planned)
+            relations.add(planned)
+            if self._source.in_memory:
+                kept.append(planned)
+        if self._source.in_memory:
+            for planned in relations.late():
+                planned.rewritten = self._rewrite(Item(planned.number, planned.seen))
+            self._kept = kept
+        plan.warnings += relations.warnings()
+        if (where := self.selector.where) is not None and where.failures:
+            plan.warnings.append(f"--where raised on {where.failures} messages ({where.failure}): they are left out")
+        return plan
+
+    def _made(self) -> Iterator[Planned]:
+        self.selector = Selector(self._choice)
+        for item in self._source:
+            if self.selector.full:
+                return
+            if self.selector(item.seen):
+                yield Planned(item, self._rewrite(item))
+
+    def _rewrite(self, item: Item) -> Rewritten:
+        edited = None
+        if self._assignments or item.number in self._edits:
+            edit = self._edits.get(item.number, ([], {}))
+            if edit is None:
+                return Rewritten(item.seen.message, item.seen.view.id, skip=LEFT_OUT)
+            edited = self._edited(item.seen, edit if item.number in self._edits else None)
+        return rewrite(item.seen, self._policy, self._source.queue, edited)
+
+    def _edited(self, seen: Seen, edit: tuple[list[object], dict[str, object]] | None) -> Arguments | None:
+        arguments = Arguments(seen.view)
+        try:
+            changes = [arguments.assign(change) for change in self._assignments]
+            if edit is not None:
+                changes.append(arguments.replace(*edit))
+        except Unreadable as error:
+            raise UsageError(
+                f"{seen.task} {seen.view.id[:8]}: {error}", "narrow the selection with --task, --id or --where"
+            ) from error
+        return arguments if any(changes) else None
+
+
+class _Relations:
+    """Who of the messages is whose: a root or parent that is sent again too has a new id."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._children: list[Planned] = []
+        self._again = 0
+
+    def add(self, planned: Planned) -> None:
+        done = planned.rewritten
+        if done.skip or not done.old_id:
+            return
+        self._again += done.old_id in self._policy.renewed
+        self._policy.renewed.add(done.old_id)
+        if done.relatives:
+            self._children.append(planned)
+
+    def late(self) -> list[Planned]:
+        """Those whose relatives came behind them, as may be with two brokers."""
+        return [one for one in self._children if self._policy.renewed.intersection(one.rewritten.relatives)]
+
+    def warnings(self) -> list[str]:
+        children = len(self.late())
+        found = []
+        if children:
+            found.append(
+                f"{children} were sent by tasks that are replayed too, which will send them once more: "
+                "--where 'parent is None' leaves them out"
+            )
+        if self._again:
+            found.append(
+                f"{self._again} are retries of a task that is replayed too: --where 'retries == 0' leaves them out"
+            )
+        return found

@@ -1,0 +1,229 @@
+"""`mp replay` and `mp move` from beginning to end: open, plan, ask, send, tell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, time
+
+from mpcli.bus.naming import Mode
+from mpcli.errors import MpError, SafetyRefusal, UsageError
+from mpcli.platform.contexts import Ask, Context, allow_write, resolve
+from mpcli.verbs.replay.choice import Choice
+from mpcli.verbs.replay.editing import edit_all
+from mpcli.verbs.replay.journal import Journal, numbered, unfinished
+from mpcli.verbs.replay.opening import journal_path, kept, open_source
+from mpcli.verbs.replay.planning import Edits, Job, Plan
+from mpcli.verbs.replay.policy import Policy
+from mpcli.verbs.replay.sending import NotSent, Pace, Sending, Sent, Summary, open_lines
+from mpcli.verbs.replay.sources import Recording, Waiting
+from mpcli.wire.url import parse_urls
+
+# More messages than this are asked about, where there is somebody to ask.
+HANDFUL = 10
+
+Replayed = Plan | Sent | NotSent | Summary | None
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to send: `rate` in messages a second, `speed` as a factor of the recorded one, both None for all at once.
+
+    `wait` is in seconds, None not to; `compare` holds the outcomes against the recorded ones.
+    """
+
+    rate: float | None = None
+    speed: float | None = None
+    wait: float | None = None
+    compare: bool = False
+
+    def check(self) -> None:
+        """Raises `UsageError`."""
+        for name, value in (("--rate", self.rate), ("--speed", self.speed), ("--timeout", self.wait)):
+            if value is not None and not 0 < value < float("inf"):
+                raise UsageError(f"{name} {value:g}", "a number above 0")
+
+
+def replay(
+    start: Path,
+    name: str,
+    choice: Choice,
+    way: Way,
+    *,
+    context: str | None = None,
+    to: str | None = None,
+    broker: str = "",
+    dry_run: bool = False,
+    resume: bool = False,
+    yes: bool = False,
+    ask: Ask | None = None,
+    edit: Callable[[str], str] | None = None,
+) -> Generator[Replayed, None, None]:
+    """Send the messages of a recording or a queue again, those that `choice` means, to `to` or else to `context`.
+
+    First comes the `Plan`; when the iterator is asked for more the user is asked where that is due (`ask`, `yes`) and
+    everything is sent; the last event is the `Summary`. None comes while there is nothing to tell. `edit` lets a person
+    change a text. Raises `MpError` before anything was sent for whatever is wrong with the arguments.
+    """
+    choice.check()
+    way.check()
+    if resume and (choice != Choice() or edit):
+        raise UsageError(
+            "--resume goes on with what the replay began with", "leave out the options that select and change"
+        )
+    around = resolve(start, context)
+    target = resolve(start, to) if to else around
+    with ExitStack() as stack:
+        source = open_source(around, name, broker)
+        stack.callback(source.close)
+        run = _Run(source, around, target, choice, way, journal_path(around, source, name))
+        if resume:
+            run.take_up(stack)
+        elif run.path.exists() and not dry_run:
+            raise unfinished(run.path)
+        if edit is not None:
+            with kept(source):
+                run.edits = edit_all(run.job(), edit, ask)
+        yield from run.run(stack, dry_run, yes, ask)
+
+
+class _Run:
+    """One replay: what belongs together from the plan to the summary."""
+
+    def __init__(
+        self, source: Recording | Waiting, around: Context, target: Context, choice: Choice, way: Way, path: Path
+    ) -> None:
+        self.path = path
+        self.edits: Edits = {}
+        self._source = source
+        self._around = around
+        self._target = target
+        self._choice = choice
+        self._way = way
+        self._salt = os.urandom(8).hex()
+        self._now = time()
+        self._journal: Journal | None = None
+        self._gone = 0
+
+    def take_up(self, stack: ExitStack) -> None:
+        """Go on with what the journal says. Raises `UsageError` when it belongs to something else."""
+        self._journal = journal = Journal.resume(self.path)
+        stack.callback(journal.close)
+        header = journal.header
+        if header.get("fingerprint") != self._source.fingerprint or header.get("target") != self._addresses():
+            raise UsageError(
+                f"{self.path} belongs to another replay: not of this source, or to another broker",
+                f"it went to {header.get('target')}",
+            )
+        self._choice = Choice(**header["choice"])  # type: ignore[arg-type]
+        self._salt, self._now = str(header["salt"]), float(str(header["now"]))
+        self.edits = {int(number): edit for number, edit in header["edits"].items()}  # type: ignore[attr-defined]
+        taken = header.get("taken")
+        if isinstance(self._source, Waiting) and isinstance(taken, list):
+            self._source.renumber(numbered(taken, journal.confirmed, self._source.identities()))
+            here = {item.number for item in self._source}
+            self._gone = len(journal.confirmed - here)
+        elif isinstance(self._source, Recording):
+            self._source.last_line = int(str(header["last_line"]))
+
+    def job(self) -> Job:
+        """The selected messages, as they would be sent."""
+        policy = Policy(
+            keep_id=self._choice.keep_id,
+            expired=self._choice.expired,
+            salt=self._salt,
+            now=self._now,
+            users=self._users(),
+        )
+        return Job(self._source, self._choice, policy, self.edits)
+
+    def _users(self) -> dict[str, str]:
+        found = {mode: self._target.find(mode) for mode in Mode}
+        return {str(mode): parse_urls(one.url)[0].user for mode, one in found.items() if one is not None}
+
+    def _addresses(self) -> str:
+        found = {mode: self._target.find(mode) for mode in Mode}
+        return ", ".join(f"{mode} {parse_urls(one.url)[0].address}" for mode, one in found.items() if one is not None)
+
+    def run(self, stack: ExitStack, dry: bool, yes: bool, ask: Ask | None) -> Iterator[Replayed]:
+        job = self.job()
+        plan = job.plan(self._target.name)
+        plan.dry = dry
+        plan.before = len(self._journal.confirmed) if self._journal else 0
+        if isinstance(self._source, Waiting) and self._source.more:
+            plan.warnings.append(f"the queue holds {self._source.more} more: at most this many at once; run again")
+        yield plan
+        if dry:
+            return
+        with kept(self._source):
+            self._may(plan, yes, ask)
+        yield from self._send(stack, plan, job)
+
+    def _may(self, plan: Plan, yes: bool, ask: Ask | None) -> None:
+        """Raises `SafetyRefusal` unless it may be done."""
+        count = plan.to_send
+        what = f"replay {count} message{'s' if count != 1 else ''}"
+        allow_write(self._target, what, yes, ask)
+        if self._source.queue and self._around.name != self._target.name:
+            allow_write(self._around, f"take {count} messages from {self._source.queue}", yes, ask)
+        asked = self._target.safety != "free"
+        if count > HANDFUL and not (yes or asked or ask is None) and not ask(f"{what}?"):
+            raise SafetyRefusal("not confirmed: nothing was sent", "--yes does not ask")
+
+    def _begin(self, stack: ExitStack) -> Journal:
+        header: dict[str, object] = {
+            "source": self._source.name,
+            "fingerprint": self._source.fingerprint,
+            "target": self._addresses(),
+            "choice": self._choice.as_dict(),
+            "salt": self._salt,
+            "now": self._now,
+            "edits": self.edits,
+        }
+        if isinstance(self._source, Waiting):
+            header["taken"] = self._source.identities()
+        else:
+            header["last_line"] = self._source.last_line
+        journal = Journal.begin(self.path, header)
+        stack.callback(journal.close)
+        return journal
+
+    def _send(self, stack: ExitStack, plan: Plan, job: Job) -> Iterator[Replayed]:
+        summary = Summary(plan.selected + self._gone)
+        plan.summary = summary
+        began = monotonic()
+        modes = {mode for mode, _ in plan.places}
+        lines = open_lines(modes, self._target.endpoint, stack)
+        for line in lines.values():
+            line.begin()
+        journal = self._journal or self._begin(stack)
+        summary.before = summary.confirmed = len(journal.confirmed)
+        summary.journal = str(self.path)
+        sending = Sending(self._source, journal, Pace(self._way.rate, self._way.speed), summary, lines)
+        try:
+            yield from sending.run(job())
+        except MpError as error:
+            error.hint = f"{error.hint}; `--resume` goes on" if error.hint else "`--resume` goes on"
+            raise
+        finally:
+            summary.seconds = monotonic() - began
+            if not summary.left and not summary.returned and not summary.refused:
+                journal.finish()
+                summary.journal = ""
+        yield summary
+
+
+def move(
+    start: Path,
+    queue: str,
+    target: str,
+    *,
+    context: str | None = None,
+    yes: bool = False,
+    ask: Ask | None = None,
+) -> Generator[Replayed, None, None]:
+    """To come."""
+    raise NotImplementedError
