@@ -1,7 +1,7 @@
 """Changing a few properties and headers of a message and copying the bytes of all the others.
 
-A table that is decoded and encoded again loses what a mapping cannot hold (a key that stands there twice) and costs four
-times as much; so the values are only skipped over, and decoded when they are asked for.
+A table that is decoded and encoded again loses what a mapping cannot hold (a key that stands there twice), and costs
+more; so the values are only skipped over, and decoded when they are asked for.
 """
 
 from __future__ import annotations
@@ -169,4 +169,3 @@ class Patch:
         parts.append(raw[at:end])
         parts += [entry for name, entry in self._headers.items() if entry is not None and name not in spans]
         return b"".join(parts)
-

@@ -3,6 +3,7 @@
 from mpcli.verbs.replay.choice import Choice
 from mpcli.verbs.replay.planning import Plan, Planned
 from mpcli.verbs.replay.running import Replayed, Way, move, replay
-from mpcli.verbs.replay.sending import NotSent, Sent, Summary
+from mpcli.verbs.replay.sending import NotSent, Sent
+from mpcli.verbs.replay.summary import Summary
 
 __all__ = ["Choice", "NotSent", "Plan", "Planned", "Replayed", "Sent", "Summary", "Way", "move", "replay"]

@@ -14,6 +14,7 @@ from mpcli.errors import UsageError
 from mpcli.platform.contexts import Ask
 from mpcli.verbs.replay.arguments import Arguments, Unreadable
 from mpcli.verbs.replay.planning import Edits, Planned
+from mpcli.wire.celery_view import CeleryView
 
 _HEAD = """\
 # Change the arguments below, save and leave: then the plan is shown, and nothing is sent before that.
@@ -54,12 +55,25 @@ def _block(planned: Planned) -> str:
     title = f"== {planned.number} {_ascii(seen.task)} {_ascii(seen.view.id)}\n"
     if planned.rewritten.skip:
         return f"{title}# is not sent: {_ascii(planned.rewritten.skip)}\n"
-    arguments = Arguments(seen.view)
     try:
-        content = {"args": arguments.args, "kwargs": arguments.kwargs}
+        args, kwargs = _content(planned)
     except Unreadable as reason:
         return f"{title}# {_ascii(str(reason))}; it is sent as it is\n"
-    return title + json.dumps(content, indent=2) + "\n"
+    return title + json.dumps({"args": args, "kwargs": kwargs}, indent=2) + "\n"
+
+
+def _content(planned: Planned) -> tuple[list[object], dict[str, object]]:
+    """As they would be sent, what `--set` changed included."""
+    arguments = Arguments(CeleryView(planned.rewritten.message))
+    return arguments.args, arguments.kwargs
+
+
+def _shown(planned: Planned) -> str:
+    """As JSON, in which 1 and 1.0 and true differ."""
+    try:
+        return json.dumps(_content(planned))
+    except Unreadable:
+        return ""
 
 
 def _ascii(text: str) -> str:
@@ -76,8 +90,8 @@ def edits(text: str, messages: Iterable[Planned]) -> Edits:
             found[planned.number] = None
             continue
         line, content = blocks.pop(planned.number)
-        if content.strip():
-            found[planned.number] = _arguments(line, content)
+        if content.strip() and json.dumps(edit := _arguments(line, content)) != _shown(planned):
+            found[planned.number] = edit
     if blocks:
         number, (line, _) = next(iter(blocks.items()))
         raise UsageError(f"line {line}: there is no message {number}", "the number after == says which message it is")

@@ -43,7 +43,7 @@ class Journal:
 
     @classmethod
     def resume(cls, path: Path) -> Journal:
-        """The one of an earlier run. Raises `UsageError` when there is none, or when another process goes on with it."""
+        """The one of an earlier run. Raises `UsageError` when there is none, or another process goes on with it."""
         try:
             file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -118,4 +118,4 @@ def numbered(taken: list[str], confirmed: set[int], found: list[str]) -> list[in
         numbers.setdefault(one, []).append(number)
     for alike in numbers.values():
         alike.sort(key=lambda number: (number in confirmed, number), reverse=True)
-    return [alike.pop() if (alike := numbers.get(one)) else None for one in found]
+    return [numbers[one].pop() if numbers.get(one) else None for one in found]

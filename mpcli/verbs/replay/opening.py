@@ -10,12 +10,17 @@ from threading import Event, Thread
 from time import time
 
 from mpcli.bus.naming import Mode
-from mpcli.errors import BrokerError, NotFound, UsageError
+from mpcli.errors import BrokerError, BrokerRefused, NotFound, UsageError
 from mpcli.platform.contexts import Context
 from mpcli.platform.root import user_folder
+from mpcli.verbs.replay.origin import Place
 from mpcli.verbs.replay.sources import Recording, Source, Waiting
+from mpcli.wire.handshake import connect
+from mpcli.wire.methods import EXCHANGE_DECLARE, QUEUE_DECLARE
+from mpcli.wire.refusal import NOT_FOUND
 
 _BEAT = 2.0
+_LOOK = 2  # a channel that the broker may close
 
 
 def open_source(around: Context, name: str, broker: str) -> Recording | Waiting:
@@ -28,6 +33,14 @@ def open_source(around: Context, name: str, broker: str) -> Recording | Waiting:
         return Recording(path)
     if os.sep in name or path.suffix in (".mprec", ".jsonl"):
         raise UsageError(f"there is no file {name}", "`mp tail --record FILE` makes a recording")
+    try:
+        return open_queue(around, name, broker)
+    except NotFound as error:
+        raise NotFound(f"{name} is no file here, and {error.message}", error.hint) from error
+
+
+def open_queue(around: Context, name: str, broker: str) -> Waiting:
+    """As `open_source`, for a queue only."""
     modes = [Mode(broker)] if broker else _likely(name)
     for mode in modes:
         endpoint = around.endpoint(mode)
@@ -36,7 +49,25 @@ def open_source(around: Context, name: str, broker: str) -> Recording | Waiting:
         except NotFound:
             continue
     where = " and ".join(modes)
-    raise NotFound(f"{name} is no file here, and no queue on the {where} broker", "`mp queues` lists the queues")
+    raise NotFound(f"no queue {name} on the {where} broker", "`mp queues` lists them")
+
+
+def find_target(url: str, name: str) -> Place:
+    """The queue or the exchange of that name, as a place to publish to. Raises `NotFound` when there is neither."""
+    with connect(url) as connection:
+        for exchange, key, method, values in (
+            ("", name, QUEUE_DECLARE, (name, True, False, False, False, False, {})),
+            (name, "", EXCHANGE_DECLARE, (name, "topic", True, False, False, False, False, {})),
+        ):
+            connection.open_channel(_LOOK)
+            try:
+                connection.request(method, *values, channel=_LOOK)
+            except BrokerRefused as error:
+                if error.code != NOT_FOUND:
+                    raise
+                continue
+            return Place(exchange, key)
+    raise NotFound(f"{name} is neither a queue nor an exchange there", "`mp queues` lists the queues")
 
 
 def _likely(queue: str) -> list[Mode]:
@@ -47,7 +78,7 @@ def _likely(queue: str) -> list[Mode]:
 
 
 def journal_path(around: Context, source: Source, name: str) -> Path:
-    """Beside a recording; for a queue in the platform's runtime folder, or outside of any in the user's state folder."""
+    """Beside a recording; for a queue in the platform's runtime folder, outside of any in the user's state folder."""
     if not source.queue:
         return Path(f"{name}.replay")
     return queue_journal(around, source.queue)
@@ -84,5 +115,3 @@ def kept(source: Source) -> Iterator[None]:
         thread.join()
     if failures:
         raise failures[0]
-
-

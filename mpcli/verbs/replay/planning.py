@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from mpcli.errors import UsageError
 from mpcli.verbs.replay.arguments import Arguments, Unreadable
 from mpcli.verbs.replay.choice import Choice, Selector
+from mpcli.verbs.replay.origin import Place
 from mpcli.verbs.replay.policy import Policy
-from mpcli.verbs.replay.rewriting import Rewritten, rewrite
+from mpcli.verbs.replay.rewriting import Rewritten, move, rewrite
 from mpcli.verbs.replay.sources import Item, Source
+from mpcli.verbs.replay.summary import Summary
 from mpcli.verbs.seen import Seen
 
 # Other arguments for some messages, by number; None leaves a message out.
@@ -32,14 +34,15 @@ class Planned:
 class Plan:
     """What is going to happen. Counts, by task, by place (broker, exchange), by change, by note; `warnings` for people.
 
-    Iterate it for the messages, skipped ones too. `context` is where they go. With `dry` nothing more will come.
+    Iterate it for the messages, skipped ones too. `context` is where they go. With `dry` nothing more will come; else
+    `summary` counts on from when the sending begins, so that a replay that is interrupted has one too.
     """
 
-    def __init__(self, job: Iterator[Planned] | Callable[[], Iterator[Planned]], source: str, context: str) -> None:
+    def __init__(self, job: Callable[[], Iterator[Planned]], source: str, context: str) -> None:
         self.source = source
         self.context = context
         self.dry = False
-        self.move_to = ""
+        self.summary: Summary | None = None
         self.before = 0
         self.selected = 0
         self.tasks: Counter[str] = Counter()
@@ -52,7 +55,7 @@ class Plan:
         self._job = job
 
     def __iter__(self) -> Iterator[Planned]:
-        return self._job() if callable(self._job) else self._job
+        return self._job()
 
     def count(self, planned: Planned) -> None:
         """Add one message to the counts."""
@@ -136,6 +139,21 @@ class Job:
                 f"{seen.task} {seen.view.id[:8]}: {error}", "narrow the selection with --task, --id or --where"
             ) from error
         return arguments if any(changes) else None
+
+
+class MoveJob(Job):
+    """As `Job`, for messages that only go to another place; `users` are the logins by broker."""
+
+    def __init__(self, source: Source, choice: Choice, place: Place, users: Mapping[str, str]) -> None:
+        super().__init__(source, choice, Policy(users=users), {})
+        self._place = place
+        self._users = users
+
+    def _rewrite(self, item: Item) -> Rewritten:
+        # An exchange is given the key that the message came with.
+        message, place = item.seen.message, self._place
+        to = place if not place.exchange else Place(place.exchange, message.routing_key)
+        return move(message, to, self._users.get(item.seen.broker, ""))
 
 
 class _Relations:

@@ -190,9 +190,7 @@ class _Rewriting:
                 patch.set_header(name, None, remove=True)
                 if change not in done.changes:
                     done.changes.append(change)
-        if (user := patch.property("user_id")) is not None and user != policy.users.get(
-            self.seen.broker
-        ):
+        if (user := patch.property("user_id")) is not None and user != policy.users.get(self.seen.broker):
             patch.set("user_id", None)
             done.changes.append(USER)
         if self.place.expiration and policy.expired == SHIFT:

@@ -15,11 +15,12 @@ from mpcli.platform.contexts import Ask, Context, allow_write, resolve
 from mpcli.verbs.replay.choice import Choice
 from mpcli.verbs.replay.editing import edit_all
 from mpcli.verbs.replay.journal import Journal, numbered, unfinished
-from mpcli.verbs.replay.opening import journal_path, kept, open_source
-from mpcli.verbs.replay.planning import Edits, Job, Plan
+from mpcli.verbs.replay.opening import find_target, journal_path, kept, open_queue, open_source
+from mpcli.verbs.replay.planning import Edits, Job, MoveJob, Plan
 from mpcli.verbs.replay.policy import Policy
-from mpcli.verbs.replay.sending import NotSent, Pace, Sending, Sent, Summary, open_lines
+from mpcli.verbs.replay.sending import NotSent, Pace, Sending, Sent, open_lines
 from mpcli.verbs.replay.sources import Recording, Waiting
+from mpcli.verbs.replay.summary import Summary
 from mpcli.wire.url import parse_urls
 
 # More messages than this are asked about, where there is somebody to ask.
@@ -86,7 +87,7 @@ def replay(
             raise unfinished(run.path)
         if edit is not None:
             with kept(source):
-                run.edits = edit_all(run.job(), edit, ask)
+                run.edits = edit_all(run.job()(), edit, ask)
         yield from run.run(stack, dry_run, yes, ask)
 
 
@@ -107,16 +108,19 @@ class _Run:
         self._now = time()
         self._journal: Journal | None = None
         self._gone = 0
+        # Where a move goes; a replay goes to where each message was.
+        self._destination = ""
 
     def take_up(self, stack: ExitStack) -> None:
         """Go on with what the journal says. Raises `UsageError` when it belongs to something else."""
         self._journal = journal = Journal.resume(self.path)
         stack.callback(journal.close)
         header = journal.header
-        if header.get("fingerprint") != self._source.fingerprint or header.get("target") != self._addresses():
+        mine = (self._source.fingerprint, self._addresses(), self._destination)
+        if (header.get("fingerprint"), header.get("target"), header.get("destination")) != mine:
             raise UsageError(
-                f"{self.path} belongs to another replay: not of this source, or to another broker",
-                f"it went to {header.get('target')}",
+                f"{self.path} belongs to something else: another source, target or broker",
+                f"it was {header.get('source')} to {header.get('destination') or header.get('target')}",
             )
         self._choice = Choice(**header["choice"])  # type: ignore[arg-type]
         self._salt, self._now = str(header["salt"]), float(str(header["now"]))
@@ -165,7 +169,7 @@ class _Run:
     def _may(self, plan: Plan, yes: bool, ask: Ask | None) -> None:
         """Raises `SafetyRefusal` unless it may be done."""
         count = plan.to_send
-        what = f"replay {count} message{'s' if count != 1 else ''}"
+        what = self._deed(f"{count} message{'s' if count != 1 else ''}")
         allow_write(self._target, what, yes, ask)
         if self._source.queue and self._around.name != self._target.name:
             allow_write(self._around, f"take {count} messages from {self._source.queue}", yes, ask)
@@ -173,11 +177,15 @@ class _Run:
         if count > HANDFUL and not (yes or asked or ask is None) and not ask(f"{what}?"):
             raise SafetyRefusal("not confirmed: nothing was sent", "--yes does not ask")
 
+    def _deed(self, count: str) -> str:
+        return f"replay {count}"
+
     def _begin(self, stack: ExitStack) -> Journal:
         header: dict[str, object] = {
             "source": self._source.name,
             "fingerprint": self._source.fingerprint,
             "target": self._addresses(),
+            "destination": self._destination,
             "choice": self._choice.as_dict(),
             "salt": self._salt,
             "now": self._now,
@@ -220,10 +228,46 @@ def move(
     start: Path,
     queue: str,
     target: str,
+    choice: Choice,
+    way: Way,
     *,
     context: str | None = None,
+    broker: str = "",
+    dry_run: bool = False,
+    resume: bool = False,
     yes: bool = False,
     ask: Ask | None = None,
 ) -> Generator[Replayed, None, None]:
-    """To come."""
-    raise NotImplementedError
+    """Move the messages of a queue that `choice` means to the queue or exchange `target` of the same broker, unchanged.
+
+    Yields and raises as `replay` does; an exchange gets each message with the key that it had.
+    """
+    choice.check()
+    way.check()
+    if queue == target:
+        raise UsageError(f"{queue} is where they are", "name another queue or an exchange")
+    around = resolve(start, context)
+    with ExitStack() as stack:
+        source = open_queue(around, queue, broker)
+        stack.callback(source.close)
+        run = _Move(source, around, choice, way, journal_path(around, source, queue), target)
+        if resume:
+            run.take_up(stack)
+        elif run.path.exists() and not dry_run:
+            raise unfinished(run.path)
+        yield from run.run(stack, dry_run, yes, ask)
+
+
+class _Move(_Run):
+    """A move: the same way, other changes."""
+
+    def __init__(self, source: Waiting, around: Context, choice: Choice, way: Way, path: Path, target: str) -> None:
+        super().__init__(source, around, around, choice, way, path)
+        self._destination = target
+        self._place = find_target(around.endpoint(Mode(source.broker)).url, target)
+
+    def job(self) -> Job:
+        return MoveJob(self._source, self._choice, self._place, self._users())
+
+    def _deed(self, count: str) -> str:
+        return f"move {count} from {self._source.queue} to {self._destination}"

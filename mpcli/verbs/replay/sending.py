@@ -12,6 +12,7 @@ from mpcli.platform.contexts import Endpoint
 from mpcli.verbs.replay.journal import Journal
 from mpcli.verbs.replay.planning import Planned
 from mpcli.verbs.replay.sources import Item, Source
+from mpcli.verbs.replay.summary import Summary
 from mpcli.wire.connection import Connection
 from mpcli.wire.handshake import connect
 from mpcli.wire.methods import EXCHANGE_DECLARE
@@ -21,40 +22,6 @@ from mpcli.wire.refusal import NOT_FOUND
 # Seconds: how long the loop sleeps at most, so that it can be stopped; how often an idle source is kept alive.
 _GLANCE, _BEAT = 0.1, 1.0
 _LOOK = 2  # a channel that the broker may close
-
-
-class Summary:
-    """How it went so far; the counts add up: selected = confirmed + returned + refused + skipped + left.
-
-    `before` of the confirmed ones were so in an earlier run. `journal` is the file to resume from, empty when nothing
-    is left to be resumed. `unknown` were published and not answered for: they may be sent twice by a resume.
-    """
-
-    __slots__ = (
-        *("before", "compared", "confirmed", "failed", "journal", "outcomes", "refused", "returned"),
-        *("seconds", "selected", "silent", "skipped", "unknown"),
-    )
-
-    def __init__(self, selected: int = 0) -> None:
-        self.selected = selected
-        self.before = 0
-        self.confirmed = 0
-        self.returned = 0
-        self.refused = 0
-        self.skipped = 0
-        self.unknown = 0
-        self.journal = ""
-        self.seconds = 0.0
-        # With --wait: tasks that ended, of those the failed ones, and those of which nothing was heard.
-        self.outcomes = 0
-        self.failed = 0
-        self.silent = 0
-        self.compared: dict[str, int] = {}
-
-    @property
-    def left(self) -> int:
-        """Selected and neither sent nor given up."""
-        return self.selected - self.confirmed - self.returned - self.refused - self.skipped
 
 
 class NotSent:
@@ -137,6 +104,7 @@ class Line:
         return ""
 
     def send(self, batch: Sequence[Planned]) -> None:
+        """Publish these."""
         first = self.publisher.send([planned.rewritten.message for planned in batch])
         self.pending.update(enumerate(batch, first))
 

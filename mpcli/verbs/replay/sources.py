@@ -120,12 +120,13 @@ class Waiting:
     def __init__(self, url: str, queue: str, broker: str, at: float) -> None:
         """Raises `NotFound`, `BrokerError`."""
         self.name = self.queue = queue
+        self.broker = broker
         self._holding: Holding = hold(url, queue, name=f"mp replay {queue}")
         try:
             kind = DEAD if is_dead_queue(queue) else TASK
             messages = list(self._holding.take(MOST_AT_ONCE))
         except BaseException:
-            self._holding.abort()
+            self._holding.close()
             raise
         self.more = self._holding.left
         self._items = [Item(number, Seen(kind, broker, at, message)) for number, message in enumerate(messages)]

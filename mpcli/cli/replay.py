@@ -1,0 +1,153 @@
+"""`mp replay` and `mp move`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_Context = Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose queue it is; the target too.")]
+_Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+_Json = Annotated[bool, typer.Option("--json", help="JSON Lines; the default when piped.")]
+_List = list[str] | None
+_Where = Annotated[str, typer.Option(metavar="EXPRESSION", help="A Python expression on each message.")]
+_Tasks = Annotated[_List, typer.Option(metavar="TASK", help="Only these; with * and ?.")]
+_Ids = Annotated[_List, typer.Option("--id", metavar="ID", help="Only these; the first characters do.")]
+_Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N of them.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
+_Rate = Annotated[str, typer.Option(metavar="N/s", help="At most so many: 100/s, 30/m.")]
+_Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier one ended.")]
+_Broker = Annotated[str, typer.Option(metavar="sync|async", help="Which broker has the queue.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add both."""
+    app.command("replay")(replay)
+    app.command("move")(move)
+
+
+def replay(
+    source: Annotated[str, typer.Argument(metavar="FILE|QUEUE", help="A recording, or a queue such as mplogin.dead.")],
+    where: _Where = "",
+    task: _Tasks = None,
+    ids: _Ids = None,
+    limit: _Limit = None,
+    dry_run: _DryRun = False,
+    edit: Annotated[bool, typer.Option("--edit", help="Change arguments in $EDITOR first.")] = False,
+    sets: Annotated[
+        _List, typer.Option("--set", metavar="PATH=VALUE", help="kwargs.currency=EUR, args.0:=1 (JSON).")
+    ] = None,
+    keep_id: Annotated[bool, typer.Option("--keep-id", help="Send with the ids of the recording.")] = False,
+    expired: Annotated[str, typer.Option(metavar="drop|shift|keep", help="What has expired.")] = "drop",
+    to: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Send to the brokers of another context.")] = None,
+    rate: _Rate = "",
+    speed: Annotated[float | None, typer.Option(metavar="FACTOR", help="As recorded, so many times as fast.")] = None,
+    resume: _Resume = False,
+    broker: _Broker = "",
+    context: _Context = None,
+    yes: _Yes = False,
+    as_json: _Json = False,
+) -> int:
+    """Send recorded or dead-lettered messages again: the plan first, each one confirmed, none lost.
+
+    Each gets a new id and no reply goes to the first caller. A dead letter goes to where it was before it died and
+    leaves its queue when the broker has confirmed it.
+
+    Exit codes: 5 no queue takes some of them, 6 the broker refused some, 7 not confirmed, 130 interrupted.
+
+    Example: mp replay mplogin.dead --task mplogin.async.send_mail --dry-run
+    """
+    from mpcli.render.asking import asker
+    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.replay import show_replay
+    from mpcli.runner.editor import edit as in_editor
+    from mpcli.verbs.replay import Choice, Way
+    from mpcli.verbs.replay import replay as verb
+
+    _check_broker(broker)
+    events = verb(
+        Path.cwd(),
+        source,
+        Choice(where, task or [], ids or [], limit, keep_id, expired, sets or []),
+        Way(rate=parse_rate(rate) if rate else None, speed=speed),
+        context=context,
+        to=to,
+        broker=broker,
+        dry_run=dry_run,
+        resume=resume,
+        yes=yes,
+        ask=asker(),
+        edit=in_editor if edit else None,
+    )
+    again = _again(["replay", source], to=to, context=context, broker=broker)
+    return show_replay(events, as_json or not stdout_is_terminal(), again)
+
+
+def _again(command: list[str], **options: str | None) -> str:
+    from shlex import join
+
+    words = [word for name, value in options.items() if value for word in (f"--{name}", value)]
+    return join(["mp", *command, *words, "--resume"])
+
+
+def move(
+    queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Where the messages are.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A queue or an exchange of the same broker.")],
+    where: _Where = "",
+    task: _Tasks = None,
+    ids: _Ids = None,
+    limit: _Limit = None,
+    dry_run: _DryRun = False,
+    rate: _Rate = "",
+    resume: _Resume = False,
+    broker: _Broker = "",
+    context: _Context = None,
+    yes: _Yes = False,
+    as_json: _Json = False,
+) -> int:
+    """Move the messages of a queue to another queue or exchange, unchanged: confirmed there before they leave here.
+
+    Example: mp move mplogin.dead mplogin.parked --task mplogin.async.send_mail
+    """
+    from mpcli.render.asking import asker
+    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.replay import show_replay
+    from mpcli.verbs.replay import Choice, Way
+    from mpcli.verbs.replay import move as verb
+
+    _check_broker(broker)
+    events = verb(
+        Path.cwd(),
+        queue,
+        target,
+        Choice(where, task or [], ids or [], limit),
+        Way(rate=parse_rate(rate) if rate else None),
+        context=context,
+        broker=broker,
+        dry_run=dry_run,
+        resume=resume,
+        yes=yes,
+        ask=asker(),
+    )
+    again = _again(["move", queue, target], context=context, broker=broker)
+    return show_replay(events, as_json or not stdout_is_terminal(), again)
+
+
+def _check_broker(text: str) -> None:
+    from mpcli.errors import UsageError
+
+    if text not in ("", "sync", "async"):
+        raise UsageError(f"--broker {text!r}", "sync or async")
+
+
+def parse_rate(text: str) -> float:
+    """Messages a second in `100/s`, `30/m` or `100`. Raises `UsageError`."""
+    from mpcli.errors import UsageError
+
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/(s|m|h))?", text.strip())
+    if not match or not float(match[1]):
+        raise UsageError(f"{text!r} is not a rate", "for example 100/s or 30/m")
+    return float(match[1]) / _UNITS[match[2] or ""]
