@@ -22,17 +22,24 @@ TLS_KEYS = {
     "verify": "verify",
 }
 _FILES = ("ca", "certificate", "key")
-_KEYS = {"sync_url", "async_url", "safety", "colour", "tls"}
+_KEYS = {"sync_url", "async_url", "sync_management", "async_management", "safety", "colour", "tls"}
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
 class ContextTable:
     """A context as a file states it: URL templates with their variables unexpanded, and what guards it."""
 
-    __slots__ = ("colour", "file", "name", "safety", "tls", "urls")
+    __slots__ = ("colour", "file", "management", "name", "safety", "tls", "urls")
 
     def __init__(
-        self, name: str, file: Path, urls: dict[str, str], safety: str, colour: str, tls: dict[str, str]
+        self,
+        name: str,
+        file: Path,
+        urls: dict[str, str],
+        safety: str,
+        colour: str,
+        tls: dict[str, str],
+        management: dict[str, str],
     ) -> None:
         self.name = name
         self.file = file
@@ -40,6 +47,8 @@ class ContextTable:
         self.safety = safety
         self.colour = colour
         self.tls = tls
+        # By mode: the address of RabbitMQ's management API, or `off`; absent where it is at the usual port or nowhere.
+        self.management = management
 
 
 def user_file() -> Path:
@@ -88,7 +97,18 @@ def _context(file: Path, name: str, table: object) -> ContextTable:
         safety=_one_of(where, table, "safety", SAFETIES, "free"),
         colour=_one_of(where, table, "colour", COLOURS, ""),
         tls=_tls(where, table.get("tls", {})),
+        management={
+            mode: _management(where, key, table[key])
+            for mode in ("sync", "async")
+            if (key := f"{mode}_management") in table
+        },
     )
+
+
+def _management(where: str, key: str, value: object) -> str:
+    if isinstance(value, str) and (value == "off" or value.startswith(("http://", "https://"))):
+        return value
+    raise ConfigError(f"{where}.{key} is not the address of a management API", '"http://host:15672", or "off"')
 
 
 def _hosts(where: str, key: str, value: object) -> str:

@@ -50,7 +50,10 @@ class Context:
     `file` which file defines it (None for `local`).
     """
 
-    __slots__ = ("_environ", "_templates", "chosen_by", "colour", "file", "name", "prefix", "root", "safety", "tls")
+    __slots__ = (
+        *("_environ", "_management", "_templates", "chosen_by", "colour", "file", "name", "prefix", "root"),
+        *("safety", "tls"),
+    )
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Context:
         self.tls: dict[str, str] = {}
         self.file: Path | None = None
         self._templates = templates
+        self._management: Mapping[str, str] = {}
         self._environ = environ
 
     @property
@@ -106,6 +110,17 @@ class Context:
         if self.file is not None:
             return self._of_file(mode)
         return self._local(mode)
+
+    def management(self, mode: Mode) -> str:
+        """The address of the broker's management API, `off`, or nothing when none was named. Raises `ConfigError`."""
+        if self.chosen_by != "flag" and (address := self._environ.get(f"MP_{mode.upper()}_MANAGEMENT")):
+            return address
+        template = self._management.get(mode, "")
+        if "$" not in template:
+            return template
+        from mpcli.platform.expansion import expand
+
+        return expand(template, f"{mode}_management of context.{self.name} in {self.file}")
 
     def _of_file(self, mode: Mode) -> Endpoint | None:
         template = self._templates.get(mode)
@@ -156,6 +171,7 @@ def resolve(start: Path | str = ".", context: str | None = None, environ: Mappin
     templates = {Mode(mode): url for mode, url in table.urls.items()}
     found = Context(name, chosen_by, root, _prefix(environ, prefix), templates, environ)
     found.safety, found.colour, found.tls, found.file = table.safety, table.colour, tls_files(table), table.file
+    found._management = table.management
     return found
 
 

@@ -92,7 +92,7 @@ def _secured(connection: socket.socket, url: BrokerUrl, tls: TlsSettings, deadli
     import ssl
 
     try:
-        context = _context(tls)
+        context = tls_context(tls)
         connection.settimeout(_left(deadline))
         return context.wrap_socket(connection, server_hostname=tls.server_name or url.host)
     except ssl.SSLCertVerificationError as error:
@@ -115,7 +115,8 @@ def _secured(connection: socket.socket, url: BrokerUrl, tls: TlsSettings, deadli
         raise
 
 
-def _context(tls: TlsSettings) -> ssl.SSLContext:
+def tls_context(tls: TlsSettings) -> ssl.SSLContext:
+    """What the settings mean for the standard library. Raises `ConfigError` for a file that cannot be used."""
     import ssl
 
     try:

@@ -1,0 +1,294 @@
+"""What waits where: every queue of the platform on both brokers, once or again and again."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from time import monotonic, sleep, time
+
+from mpcli.bus.naming import Mode, check_service, dead_letter_queue, queue_name
+from mpcli.errors import BrokerError, BrokerRefused, InvalidName, MpError, NotFound, UsageError
+from mpcli.platform.contexts import Context, resolve
+from mpcli.verbs.queue_place import is_dead, services, suggestion, told
+from mpcli.wire.connection import Connection
+from mpcli.wire.handshake import connect
+from mpcli.wire.holding import Counts
+from mpcli.wire.management import OFF, Management, NoManagement, QueueFacts
+from mpcli.wire.queue_counts import QueueCounter
+from mpcli.wire.url import BrokerUrl
+
+# Queues that Celery, kombu and mp make for themselves: delays, events, remote control, replies.
+_HELPER = re.compile(
+    r"celery_delayed_\d+|celeryev(\..*)?|.*celery\.pidbox|mp\.[a-z]+\.[0-9a-f-]{16,}(\..*)?|amq\.gen-.*"
+    r"|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}"
+)
+_SIGNS = "*?["
+# Within a service, in the order of a message's life.
+_ORDER = {"sync": 1, "async": 2, "dead": 3}
+
+
+class QueueRow:
+    """A queue as it is now. None is what is not known here.
+
+    `there` is false for a queue of a known service that does not exist (yet). `ready` messages wait, `unacked` are out
+    to consumers. Rates are messages per second: `in_rate` and `out_rate` as the broker tells them, `change` what
+    `ready` grew by since the look before. `oldest` is the age of the first message in seconds. `problem` says why the
+    broker tells nothing.
+    """
+
+    __slots__ = (
+        *("broker", "change", "consumers", "in_rate", "name", "oldest", "out_rate", "problem", "ready", "there"),
+        *("type", "unacked"),
+    )
+
+    def __init__(self, name: str, broker: str) -> None:
+        self.name = name
+        self.broker = broker
+        self.there = True
+        self.type = self.problem = ""
+        self.ready: int | None = None
+        self.consumers: int | None = None
+        self.unacked: int | None = None
+        self.in_rate: float | None = None
+        self.out_rate: float | None = None
+        self.change: float | None = None
+        self.oldest: float | None = None
+
+    @property
+    def dead(self) -> bool:
+        """Whether it is a queue of dead letters."""
+        return is_dead(self.name)
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        names = ("name", "broker", "there", "type", "dead", "ready", "unacked", "consumers")
+        rates = ("in_rate", "out_rate", "change", "oldest")
+        found = {name: getattr(self, name) for name in names}
+        found |= {name: None if (value := getattr(self, name)) is None else round(value, 3) for name in rates}
+        return found | ({"problem": self.problem} if self.problem else {})
+
+
+class Snapshot:
+    """All queues at one moment (`at`, seconds since 1970). By broker: the error of one that cannot be asked, and why
+    there is no management API, which is empty where there is one."""
+
+    __slots__ = ("at", "failures", "management", "rows")
+
+    def __init__(self) -> None:
+        self.at = time()
+        self.rows: list[QueueRow] = []
+        self.failures: dict[str, MpError] = {}
+        self.management: dict[str, str] = {}
+
+
+def queues(start: Path, pattern: str = "", everything: bool = False, context: str | None = None) -> Snapshot:
+    """Look once. With `everything` helper queues are among them, where the management API can list them.
+
+    Raises `UsageError` when no queue is known and none is named, `NotFound` when none matches, and what
+    `Context.endpoint` raises when there is no broker at all; a broker that cannot be asked is in `failures`.
+    """
+    overview = _Overview(start, pattern, everything, context)
+    try:
+        return overview.look()
+    finally:
+        overview.close()
+
+
+def watch(
+    start: Path, pattern: str = "", everything: bool = False, context: str | None = None, every: float = 1.0
+) -> Generator[Snapshot, None, None]:
+    """Look every so many seconds, for ever; a broker that goes away is in `failures` until it is back.
+
+    Raises as `queues` does, at the first look only.
+    """
+    overview = _Overview(start, pattern, everything, context)
+    try:
+        due = monotonic()
+        yield overview.look()
+        while True:
+            due += every
+            sleep(max(due - monotonic(), 0.01))
+            yield overview.look(again=True)
+    finally:
+        overview.close()
+
+
+class _Overview:
+    def __init__(self, start: Path, pattern: str, everything: bool, context: str | None) -> None:
+        around = resolve(start, context)
+        self._around = around
+        self._pattern = pattern
+        self._everything = everything
+        self._known = services(around)
+        self._names = _names(self._known, pattern, around.prefix)
+        self._brokers = [_Broker(around, mode) for mode in Mode]
+
+    def look(self, again: bool = False) -> Snapshot:
+        snapshot = Snapshot()
+        asked = _together([lambda broker=broker: broker.look(self._names[broker.mode]) for broker in self._brokers])  # type: ignore[misc]
+        for broker, answer in zip(self._brokers, asked, strict=True):
+            snapshot.management[broker.mode] = broker.no_management
+            if isinstance(answer, MpError):
+                snapshot.failures[broker.mode] = answer
+            else:
+                shown = {row.name for row in snapshot.rows} if broker.address == self._brokers[0].address else set()
+                snapshot.rows += [row for row in answer if self._wanted(row) and row.name not in shown]
+        if not again:
+            self._check(snapshot)
+        snapshot.rows.sort(key=lambda row: (row.name.rpartition(".")[0], _ORDER.get(row.name.rpartition(".")[2], 0)))
+        return snapshot
+
+    def _wanted(self, row: QueueRow) -> bool:
+        if not row.there and row.name.rpartition(".")[0] not in self._known:
+            return False  # it was only looked whether it is there
+        if row.name == self._pattern:
+            return row.there
+        if not self._everything and _HELPER.fullmatch(row.name):
+            return False
+        return matches(row.name, self._pattern)
+
+    def _check(self, snapshot: Snapshot) -> None:
+        if len(snapshot.failures) == len(self._brokers):
+            raise next(iter(snapshot.failures.values()))
+        if snapshot.rows or snapshot.failures:
+            return
+        if self._pattern:
+            raise NotFound(
+                f"no queue matches {self._pattern!r}",
+                suggestion(self._around, self._pattern) or "`mp queues` lists those of the services that are known",
+            )
+        raise UsageError(
+            "no service is known here, and no management API lists the queues", "name one: mp queues mplogin"
+        )
+
+    def close(self) -> None:
+        for broker in self._brokers:
+            broker.close()
+
+
+def matches(queue: str, pattern: str) -> bool:
+    """Whether the name is meant: by a shell pattern, or without its signs by a part of the name."""
+    if any(sign in pattern for sign in _SIGNS):
+        return fnmatchcase(queue, pattern)
+    return pattern in queue
+
+
+def _names(known: list[str], pattern: str, prefix: str) -> dict[Mode, list[str]]:
+    """The queues to ask each broker for; what is named in full is looked for on both."""
+    literal = pattern and not any(sign in pattern for sign in _SIGNS)
+    if literal:
+        with suppress(InvalidName):  # then it is a part of a name, or a queue of somebody else's
+            known = sorted({*known, check_service(pattern.partition(".")[0], prefix)})
+    names: dict[Mode, list[str]] = {
+        Mode.SYNC: [queue_name(service, Mode.SYNC) for service in known],
+        Mode.ASYNC: [name for one in known for name in (queue_name(one, Mode.ASYNC), dead_letter_queue(one))],
+    }
+    for mode, own in names.items():
+        names[mode] = [name for name in own if matches(name, pattern)]
+        if literal and pattern not in names[mode]:
+            names[mode].append(pattern)
+    return names
+
+
+class _Broker:
+    """One broker, asked again and again over one connection."""
+
+    def __init__(self, around: Context, mode: Mode) -> None:
+        self.mode = mode
+        self.no_management = ""
+        self._around = around
+        self._connection: Connection | None = None
+        self._counter: QueueCounter | None = None
+        self._management: Management | None = None
+        self._before: dict[str, tuple[int, float]] = {}
+
+    @property
+    def address(self) -> str:
+        """What it is connected to; the two of a platform may be one."""
+        return str(self._connection.url) if self._connection is not None else ""
+
+    def look(self, names: list[str]) -> list[QueueRow]:
+        endpoint = self._around.endpoint(self.mode)  # anew: the platform may have been started on another port
+        try:
+            with told(endpoint):
+                counter = self._open(endpoint.url)
+                facts = self._facts()
+                counts = counter.count([*names, *(name for name in facts if name not in names)])
+        except BrokerError:
+            self.close()
+            raise
+        now = monotonic()
+        return [self._row(name, counts[name], facts.get(name), now) for name in counts]
+
+    def _open(self, url: str) -> QueueCounter:
+        if self._connection is None or self._counter is None:
+            self._connection = connect(url, name="mp queues")
+            self._counter = QueueCounter(self._connection)
+            self._find_management(self._connection.url)
+        return self._counter
+
+    def _find_management(self, url: BrokerUrl) -> None:
+        address, self._management = self._around.management(self.mode), None
+        if address == OFF:
+            self.no_management = "switched off"
+            return
+        try:
+            self._management = Management(url, address)
+        except NoManagement as reason:
+            self.no_management = str(reason)
+
+    def _facts(self) -> dict[str, QueueFacts]:
+        if self._management is None:
+            return {}
+        try:
+            found = {fact.name: fact for fact in self._management.queues()}
+        except NoManagement as reason:
+            self.no_management, self._management = str(reason), None
+            return {}
+        self.no_management = ""
+        return found
+
+    def _row(self, name: str, counts: Counts | BrokerRefused | None, facts: QueueFacts | None, now: float) -> QueueRow:
+        row = QueueRow(name, self.mode)
+        if facts is not None:
+            row.type, row.unacked, row.in_rate, row.out_rate = facts.type, facts.unacked, facts.in_rate, facts.out_rate
+            row.ready, row.consumers = facts.ready, facts.consumers
+            row.oldest = max(time() - facts.oldest, 0.0) if facts.oldest else None
+        if isinstance(counts, BrokerRefused):
+            row.problem = counts.hint or counts.message
+        elif counts is None:
+            row.there = False
+        else:
+            # The API's are up to five seconds old; these are of now.
+            row.ready, row.consumers = counts.ready, counts.consumers
+            before, at = self._before.get(name, (counts.ready, now))
+            row.change = (counts.ready - before) / (now - at) if now > at else None
+            self._before[name] = (counts.ready, now)
+        return row
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._counter = None
+
+
+def _together(work: list[Callable[[], list[QueueRow]]]) -> list[list[QueueRow] | MpError]:
+    """Do all at once: a broker that does not answer must not hold up the other one."""
+    results: list[list[QueueRow] | MpError] = [MpError("not asked")] * len(work)
+
+    def run(number: int) -> None:
+        try:
+            results[number] = work[number]()
+        except MpError as error:
+            results[number] = error
+
+    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(len(work))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
