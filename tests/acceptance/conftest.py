@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,7 @@ def shop(
     assert up.returncode == 0, up.stderr
     try:
         here.folder = folder  # type: ignore[attr-defined]
+        here.environment = partial(environment, MP_TEST_RUN=str(run_folder))  # type: ignore[attr-defined]
         yield here
     finally:
         pids = state_pids(folder)

@@ -1,0 +1,239 @@
+"""`mp shell` at a terminal, driven by keys: what the screen shows is asserted. On both brokers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from terminal import ENTER, TAB, Terminal, ctrl
+
+Shop = Callable[..., subprocess.CompletedProcess[str]]
+Open = Callable[..., Terminal]
+
+
+@pytest.fixture
+def opened(shop: Shop, tmp_path: Path) -> Iterator[Open]:
+    """Open a shell in the running platform, with a HOME that is this test's own."""
+    with _opener(shop.folder, tmp_path, shop.environment) as open_:  # type: ignore[attr-defined]
+        yield open_
+
+
+@contextmanager
+def _opener(folder: Path, home: Path, environment: Callable[..., dict[str, str]]) -> Iterator[Open]:
+    terminals: list[Terminal] = []
+
+    def open_(*arguments: str, columns: int = 80, lines: int = 24, **more: str) -> Terminal:
+        argv = ["mp", "shell", *arguments]
+        terminals.append(Terminal(argv, folder, environment(home, **more), columns, lines))
+        return terminals[-1]
+
+    try:
+        yield open_
+    finally:
+        for terminal in terminals:
+            terminal.close()
+
+
+def _ready(shell: Terminal, workers: int = 4) -> Terminal:
+    shell.see(lambda: f"sync ● async ● │ {workers} workers" in shell.bar)
+    return shell
+
+
+def test_complete_call_bind_reuse_and_fail(opened: Open) -> None:
+    shell = _ready(opened(columns=100))
+    email = f"{uuid.uuid4().hex[:8]}@example.org"
+    shell.send("mplre")
+    shell.see("mplogin.sync.register  (user_obj: dict")
+    shell.see("Register a user")
+    shell.send(TAB)
+    shell.see("local> mplogin.sync.register(")
+    shell.see("user_obj=")  # what it takes is offered at once
+    assert "mplogin.sync.register(user_obj: dict" in shell.lines[-2]
+    shell.send(f'user_obj={{"email": "{email}"}})')
+    shell.send(ENTER)
+    shell.see(f"'email': '{email}'")
+    shell.see(lambda: " ms │" in shell.bar)  # how long it took
+
+    shell.send("u = _" + ENTER)
+    shell.send('u["wa')
+    shell.see("wallet_id  str")
+    shell.send(ctrl("c"))
+    shell.send('mpwallet.sync.balance(wallet_id=u["wallet_id"])' + ENTER)
+    shell.see("'currency': 'EUR'")
+
+    shell.send(f'mplogin.sync.register(user_obj={{"email": "{email}"}})' + ENTER)
+    shell.see("EmailTaken")
+    shell.send("1 + 41" + ENTER)
+    shell.see(lambda: "42" in shell.lines)
+
+
+def test_async_tasks_blocks_and_questions(opened: Open) -> None:
+    shell = _ready(opened(columns=100, lines=40))
+    shell.send('mplogin.async.send_welcome_email(email="ada@example.org", user_id="1")' + ENTER)
+    shell.see(lambda: any(_is_id(word.strip("'")) for word in shell.text.replace("(", " ").split()))
+    shell.send("for number in range(2):" + ENTER)
+    shell.send("print(number * 21)" + ENTER)
+    shell.see(".     print(number * 21)")  # indented by the shell
+    shell.send(ENTER)
+    shell.see(lambda: "21" in shell.lines)
+    shell.send("mplogin.sync.register?" + ENTER)
+    shell.see("Register a user")
+    shell.see("where     mplogin/mplogin/sync_tasks.py")
+
+
+def _is_id(word: str) -> bool:
+    try:
+        uuid.UUID(word)
+    except ValueError:
+        return False
+    return True
+
+
+def test_ctrl_c_ends_the_call_and_never_the_session(opened: Open, shop: Shop) -> None:
+    shell = _ready(opened(columns=100))
+    worker = _pid(shop, "mpwallet.sync")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        shell.send('mpwallet.sync.balance(wallet_id="none")' + ENTER)
+        shell.see("worker listening")  # the wait tells what the worker does
+        shell.send(ctrl("c"))
+        shell.see("interrupted")
+        shell.send(ctrl("c") * 3)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    shell.send("6 * 7" + ENTER)
+    shell.see(lambda: "42" in shell.lines and shell.line == "local>")
+    shell.send(ctrl("d"))
+    assert shell.wait() == 0
+
+
+def test_a_broker_that_goes_and_comes_back(opened: Open, shop: Shop) -> None:
+    with _Way(shop, "sync") as way:
+        shell = _ready(opened(MP_SYNC_URL=way.url))
+        way.close()
+        shell.see(lambda: "sync ✗ async ●" in shell.bar)
+        shell.send('mpwallet.sync.balance(wallet_id="none")' + ENTER)
+        shell.see("connection refused")
+        way.open()
+        _ready(shell)
+        shell.send('mpwallet.sync.balance(wallet_id="none")' + ENTER)
+        shell.see("UnknownWallet")
+
+
+def test_contexts(opened: Open, shop: Shop, tmp_path: Path) -> None:
+    state = json.loads((shop.folder / ".mp" / "state.json").read_text())  # type: ignore[attr-defined]
+    config = tmp_path / ".config" / "mp"
+    config.mkdir(parents=True)
+    urls = "".join(f'{mode}_url = "{url}"\n' for mode, url in state["urls"].items())
+    (config / "config.toml").write_text(
+        f'[context.staging]\n{urls}safety = "confirm"\n[context.prod]\n{urls}safety = "readonly"\n'
+    )
+    shell = _ready(opened())
+    shell.send("/context staging" + ENTER)
+    shell.see("staging(confirm)>")
+    shell.see(lambda: " staging asks first │ sync ● async ● │ 4 workers" in shell.bar)
+    shell.send('mpwallet.sync.open(owner="asked")' + ENTER)
+    shell.see("call mpwallet.sync.open in context staging? [y/N]")
+    shell.send("n" + ENTER)
+    shell.see("not confirmed")
+    shell.send('mpwallet.sync.open(owner="asked")' + ENTER)
+    shell.see(lambda: shell.text.count("[y/N]") == 2)
+    shell.send("y" + ENTER)
+    shell.see("'owner': 'asked'")
+    shell.send("/context prod" + ENTER)
+    shell.see("prod(readonly)>")
+    shell.send('mpwallet.sync.open(owner="asked")' + ENTER)
+    shell.see("context prod is readonly")
+    shell.send("/context nowhere" + ENTER)
+    shell.see("there is no context 'nowhere'")
+
+
+def test_a_worker_that_starts_or_stops_shows_up(opened: Open, shop: Shop) -> None:
+    shell = _ready(opened())
+    environment = shop.environment(shop.folder)  # type: ignore[attr-defined]
+    worker = subprocess.Popen(
+        ["mp", "worker", "mpwallet.async", "-c", "1"],
+        cwd=shop.folder,  # type: ignore[attr-defined]
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        shell.see(lambda: "5 workers" in shell.bar)
+    finally:
+        worker.terminate()
+        worker.wait(30)
+    shell.see(lambda: "4 workers" in shell.bar)
+
+
+def _pid(shop: Shop, name: str) -> int:
+    rows = json.loads(shop("ps", "--json").stdout)["processes"]
+    return next(row["pid"] for row in rows if row["name"] == name)
+
+
+class _Way:
+    """A port that leads to the broker, and that can be closed and opened again: to the shell the broker dies."""
+
+    def __init__(self, shop: Shop, mode: str) -> None:
+        state = json.loads((shop.folder / ".mp" / "state.json").read_text())  # type: ignore[attr-defined]
+        parts = urlsplit(state["urls"][mode])
+        self._target = parts.hostname, parts.port
+        self._sockets: list[socket.socket] = []
+        self._port = 0
+        self.open()
+        self.url = state["urls"][mode].replace(f":{parts.port}", f":{self._port}")
+
+    def __enter__(self) -> _Way:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        listener = socket.create_server(("127.0.0.1", self._port))
+        self._port = listener.getsockname()[1]
+        self._sockets.append(listener)
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def close(self) -> None:
+        for one in self._sockets:
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            one.close()
+        self._sockets.clear()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+                far = socket.create_connection(self._target)
+            except OSError:
+                return
+            self._sockets += [near, far]
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+    except OSError:
+        pass
+    for one in (source, sink):
+        try:
+            one.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
