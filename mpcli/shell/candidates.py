@@ -146,7 +146,7 @@ class _Finder:
     def _own_names(self) -> Iterator[Candidate]:
         # `_`, the last value, is known by heart to who wants it.
         names = (name for name in self.around.names if not name.startswith("_") or self.here.word.startswith("_"))
-        for name in among(self.here.word, names, self.around.used):
+        for name in among(self.here.word, sorted(names), self.around.used):
             yield Candidate("name", name, self.here.start, about=type(self.around.names[name]).__name__)
 
     def _services(self) -> Iterator[Candidate]:

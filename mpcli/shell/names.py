@@ -136,8 +136,8 @@ def _in_order(letters: str) -> re.Pattern[str]:
 
 
 def among(typed: str, names: Iterable[str], used: Mapping[str, int] | None = None) -> list[str]:
-    """As `Names.search`, for the few names of a session, without an index."""
+    """As `Names.search`, for a few names, without an index; among equals their own order stays."""
     counts = used or {}
     found = [name for name in names if not typed or matches(typed, name)]
-    found.sort(key=lambda name: (rank(typed, name) if typed else 0, -counts.get(name, 0), name))
+    found.sort(key=lambda name: (rank(typed, name) if typed else 0, -counts.get(name, 0)))
     return found[:LIMIT]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from asyncio import sleep
 from collections.abc import Callable
 
 from prompt_toolkit import PromptSession
@@ -191,6 +192,9 @@ class Screen:
 
         assert isinstance(form, Form)
         async with in_terminal():
+            # The timer that tells Esc from the beginning of another key is still running for F2: it would take an Esc
+            # in the form for the line's own.
+            await sleep(2 * event.app.ttimeoutlen)
             try:
                 values = await ask_fields(form)
             except Left:

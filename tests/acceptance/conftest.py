@@ -57,6 +57,18 @@ def mp(tmp_path: Path, run_folder: Path) -> Run:
     return runner(tmp_path, run_folder)
 
 
+@pytest.fixture(scope="session")
+def mp_at(run_folder: Path) -> Callable[[Path], Run]:
+    """A function that gives `mp` for a home folder, as the fixture `mp` has it; for fixtures of wider scope."""
+    return partial(runner, run_folder=run_folder)
+
+
+@pytest.fixture(scope="session")
+def environment_at(run_folder: Path) -> Callable[..., dict[str, str]]:
+    """A function that gives the environment of a user with this home folder."""
+    return partial(environment, MP_TEST_RUN=str(run_folder))
+
+
 def runner(home: Path, run_folder: Path) -> Run:
     def run(
         *arguments: str, cwd: Path = home, timeout: float = 60, stdin: str = "", **more: str
@@ -95,7 +107,6 @@ def shop(
     assert up.returncode == 0, up.stderr
     try:
         here.folder = folder  # type: ignore[attr-defined]
-        here.environment = partial(environment, MP_TEST_RUN=str(run_folder))  # type: ignore[attr-defined]
         yield here
     finally:
         pids = state_pids(folder)

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,26 +22,16 @@ Open = Callable[..., Terminal]
 
 
 @pytest.fixture
-def opened(shop: Shop, tmp_path: Path) -> Iterator[Open]:
+def opened(shop: Shop, tmp_path: Path, environment_at: Callable[..., dict[str, str]]) -> Iterator[Open]:
     """Open a shell in the running platform, with a HOME that is this test's own."""
-    with _opener(shop.folder, tmp_path, shop.environment) as open_:  # type: ignore[attr-defined]
+    with ExitStack() as stack:
+
+        def open_(*arguments: str, columns: int = 80, lines: int = 24, **more: str) -> Terminal:
+            env = environment_at(tmp_path, **more)
+            folder = shop.folder  # type: ignore[attr-defined]
+            return stack.enter_context(Terminal(["mp", "shell", *arguments], folder, env, columns, lines))
+
         yield open_
-
-
-@contextmanager
-def _opener(folder: Path, home: Path, environment: Callable[..., dict[str, str]]) -> Iterator[Open]:
-    terminals: list[Terminal] = []
-
-    def open_(*arguments: str, columns: int = 80, lines: int = 24, **more: str) -> Terminal:
-        argv = ["mp", "shell", *arguments]
-        terminals.append(Terminal(argv, folder, environment(home, **more), columns, lines))
-        return terminals[-1]
-
-    try:
-        yield open_
-    finally:
-        for terminal in terminals:
-            terminal.close()
 
 
 def _ready(shell: Terminal, workers: int = 4) -> Terminal:
@@ -158,13 +148,14 @@ def test_contexts(opened: Open, shop: Shop, tmp_path: Path) -> None:
     shell.see("there is no context 'nowhere'")
 
 
-def test_a_worker_that_starts_or_stops_shows_up(opened: Open, shop: Shop) -> None:
+def test_a_worker_that_starts_or_stops_shows_up(
+    opened: Open, shop: Shop, environment_at: Callable[..., dict[str, str]]
+) -> None:
     shell = _ready(opened())
-    environment = shop.environment(shop.folder)  # type: ignore[attr-defined]
     worker = subprocess.Popen(
         ["mp", "worker", "mpwallet.async", "-c", "1"],
         cwd=shop.folder,  # type: ignore[attr-defined]
-        env=environment,
+        env=environment_at(shop.folder),  # type: ignore[attr-defined]
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -207,10 +198,8 @@ class _Way:
 
     def close(self) -> None:
         for one in self._sockets:
-            try:
+            with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             one.close()
         self._sockets.clear()
 
@@ -227,13 +216,9 @@ class _Way:
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
-    try:
+    with suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)
-    except OSError:
-        pass
     for one in (source, sink):
-        try:
+        with suppress(OSError):
             one.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
