@@ -13,7 +13,7 @@ import tokenize
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mpcli.shell.language import parse, rewrite, task_named
+from mpcli.shell.language import parse, task_named
 
 ASYNC = "async"
 
@@ -101,7 +101,7 @@ class _Writer:
 
     def _translated(self, logged: Logged) -> str:
         """The source with its tasks called through `caller`, and something done with the value of an expression."""
-        tree, source = parse(logged.text), rewrite(logged.text)
+        tree, source = parse(logged.text), logged.text
         offsets = _Offsets(source)
         self._note_handles(tree)
         edits: list[tuple[int, int, str]] = []

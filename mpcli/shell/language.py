@@ -117,7 +117,23 @@ def parse(source: str, name: str = "<shell>", line: int = 1) -> ast.Module:
         error.lineno = (error.lineno or 1) + line - 1
         error.text = _line(source, error.lineno - line)
         raise
+    _as_typed(tree, source)
     return ast.increment_lineno(tree, line - 1) if line > 1 else tree
+
+
+def _as_typed(tree: ast.Module, source: str) -> None:
+    """Move the columns, which count bytes, to where they are in what was typed: its letters are shorter."""
+    places = list(_keywords_as_names(source))
+    lines = list(StringIO(source)) if places else []
+    grown = len(chr(_FULL_WIDTH + ord("a")).encode()) - 1
+    by_row: dict[int, list[int]] = {}
+    for row, column in places:
+        by_row.setdefault(row, []).append(len(lines[row - 1][:column].encode()) + grown * len(by_row.get(row, ())))
+    for node in ast.walk(tree) if by_row else ():
+        for line, offset in (("lineno", "col_offset"), ("end_lineno", "end_col_offset")):
+            if (at := getattr(node, offset, None)) is not None:
+                before = sum(place < at for place in by_row.get(getattr(node, line), ()))
+                setattr(node, offset, at - grown * before)
 
 
 def _line(source: str, index: int) -> str | None:

@@ -42,7 +42,7 @@ class Python:
         name = name or f"<shell {self._count}>"
         if line == 1:
             # So that a traceback can show the line as it was typed.
-            linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+            linecache.cache[name] = (len(source), None, [f"{text}\n" for text in source.split("\n")], name)
         result = Result(None, False)
         for piece in _pieces(language.parse(source, name, line)):
             result = self._run_piece(piece, name)

@@ -90,6 +90,14 @@ def test_a_call_with_async_is_what_it_would_be_with_another_word() -> None:
     assert "mplogin.async.send(" in ast.unparse(parse(source))
 
 
+def test_positions_are_those_of_what_was_typed() -> None:
+    source = "x = [ä.async.f(1), ä.async.g(ü.class.h), 2]\ny"
+    expected = ast.dump(ast.parse(source.replace("async", "asynk").replace("class", "klass")), include_attributes=True)
+    assert ast.dump(parse(source), include_attributes=True) == expected.replace("asynk", "async").replace(
+        "klass", "class"
+    )
+
+
 def test_an_attribute_may_stand_on_the_next_line() -> None:
     assert ast.unparse(parse("(mplogin  # which\n   .async\n   . send(1))")) == "mplogin.async.send(1)"
 
