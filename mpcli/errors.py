@@ -106,7 +106,12 @@ class BrokerError(MpError):
 
 
 class BrokerUnreachable(BrokerError):
-    """Nothing that speaks AMQP answers at the address."""
+    """Nothing that speaks AMQP answers at the address.
+
+    `uncertain` when that came after something was sent: then the hint says what is not known of it.
+    """
+
+    uncertain = False
 
 
 class BrokerRefused(BrokerError):

@@ -121,7 +121,8 @@ def call_in(
                 return attempt.send_and_wait(endpoint, args, kwargs, timeout)
             return Outcome(name.mode, task_id=attempt.send(endpoint, args, kwargs))
         except BrokerUnreachable as error:
-            error.hint = endpoint.hint or error.hint
+            if not error.uncertain:
+                error.hint = endpoint.hint or error.hint
             raise
     except (BrokerUnreachable, UnknownService) as error:
         likely = attempt.likely()

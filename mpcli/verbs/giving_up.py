@@ -14,14 +14,16 @@ def give_up(url: str, name: TaskName, task_id: str, expires_in: float) -> str:
     `expires_in`, in seconds, is when the broker drops the message at the latest. Raises nothing: what cannot be found
     out is said to be unknown. A worker keeps what is revoked in its memory (Celery, "Workers Guide", revoke).
     """
-    from mpcli.verbs.whereabouts import whereabouts
+    from mpcli.verbs.whereabouts import look
     from mpcli.wire.control import Control
     from mpcli.wire.handshake import connect
 
     try:
         with connect(url, timeout=_CONNECT_WAIT, name=f"mp shell {name}") as connection:
-            Control(connection).ask("revoke", {"task_id": task_id})
-        place = whereabouts(url, name, task_id)
+            control = Control(connection)
+            control.ask("revoke", {"task_id": task_id})
+            # Over the same channel: a worker that answers has heard the other one before.
+            place = look(control, name, task_id)
     except MpError:
         return f"whether {name} has begun is not known: what has begun runs on, else it expires in {expires_in:.0f} s"
     if place.state == "active":

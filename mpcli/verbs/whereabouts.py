@@ -41,20 +41,24 @@ def whereabouts(url: str, name: TaskName, task_id: str) -> Whereabouts:
     Source: Celery's `query_task`, `celery.worker.control`.
     """
     with connect(url, name="mp call --wait") as connection:
-        control = Control(connection)
-        survey = control.survey(name.queue, wait=_ANSWER_WAIT)
-        found = Whereabouts(survey.waiting, survey.consumers)
-        workers = set(survey.workers)
+        return look(Control(connection), name, task_id)
+
+
+def look(control: Control, name: TaskName, task_id: str) -> Whereabouts:
+    """As `whereabouts`, over a connection that is there."""
+    survey = control.survey(name.queue, wait=_ANSWER_WAIT)
+    found = Whereabouts(survey.waiting, survey.consumers)
+    workers = set(survey.workers)
+    if not workers:
+        return found
+    ticket = control.ask("query_task", {"ids": [task_id]}, sorted(workers))
+    for worker, reply in control.replies(ticket, monotonic() + _ANSWER_WAIT):
+        workers.discard(worker)
+        if isinstance(reply, dict) and task_id in reply:
+            _note(found, worker, reply[task_id])
         if not workers:
-            return found
-        ticket = control.ask("query_task", {"ids": [task_id]}, sorted(workers))
-        for worker, reply in control.replies(ticket, monotonic() + _ANSWER_WAIT):
-            workers.discard(worker)
-            if isinstance(reply, dict) and task_id in reply:
-                _note(found, worker, reply[task_id])
-            if not workers:
-                break
-        found.complete = survey.complete and not workers
+            break
+    found.complete = survey.complete and not workers
     return found
 
 

@@ -201,7 +201,8 @@ def _reason(ongoing: Ongoing, look: Look) -> MpError:
 def _lost(error: MpError, ongoing: Ongoing, connected: bool) -> MpError:
     """The error for one of those that were under way: each gets its own, for each is raised in a thread of its own."""
     own = copy(error)
-    if connected and ongoing.sent:
+    if connected and ongoing.sent and isinstance(own, BrokerUnreachable):
+        own.uncertain = True
         own.hint = (
             f"whether {ongoing.name} ran is not known"
             if ongoing.replies

@@ -70,7 +70,9 @@ def not_kept(url: BrokerUrl, name: TaskName) -> BrokerRefused:
 def unconfirmed(url: BrokerUrl, name: TaskName, wait: float, blocked: str) -> BrokerUnreachable:
     """No confirm in `wait` seconds; `blocked` is the broker's reason when it blocks publishers."""
     why = f": it takes no messages ({blocked})" if blocked else ""
-    return BrokerUnreachable(
+    error = BrokerUnreachable(
         f"the broker at {url.address} did not confirm {name} in {wait:g} s{why}",
         "it may or may not have the message: look before you send it again",
     )
+    error.uncertain = True
+    return error

@@ -123,6 +123,11 @@ class Platform:
         file = self.folder / "notes"
         return file.read_text().splitlines() if file.exists() else []
 
+    def note(self, text: str) -> None:
+        """What a task waits for."""
+        with (self.folder / "notes").open("a") as file:
+            file.write(text + "\n")
+
     def logs(self) -> str:
         return "\n".join(worker.log.read_text(errors="replace") for worker in self.workers)
 

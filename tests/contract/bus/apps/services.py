@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 from mpcli.bus import Caller, service_apps
 
@@ -50,6 +51,15 @@ def slow(seconds: float, note: str = ""):
         write_note(note)
     time.sleep(seconds)
     return os.getpid()
+
+
+@alpha_sync.task
+def hold(note: str) -> None:
+    """Begin, and go on until the test has noted that it is released."""
+    write_note(note)
+    released = f"{note} is released"
+    while released not in Path(os.environ["TEST_NOTES"]).read_text().splitlines():
+        time.sleep(0.02)
 
 
 @alpha_sync.task

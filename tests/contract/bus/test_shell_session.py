@@ -1,0 +1,276 @@
+"""A session of the shell with real workers: calls, results, errors, handles, Ctrl-C, contexts, a broker that goes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from mpcli.bus.naming import Mode
+from mpcli.cli.inside import Inside
+from mpcli.errors import BrokerUnreachable, RemoteError, SafetyRefusal, UnknownService, UnknownTask
+from mpcli.platform.contexts import Ask
+from mpcli.shell.events import Failure, Interrupted, Said, Value
+from mpcli.shell.session import Session
+
+SERVICES = ("mpalpha", "mpbeta")
+
+
+class Front:
+    """Keeps what it is told; answers what it is asked, where it can be."""
+
+    def __init__(self, answers: list[bool] | None = None) -> None:
+        self.notes: list[str] = []
+        self.asked: list[str] = []
+        self._answers = answers
+
+    @property
+    def ask(self) -> Ask | None:
+        return None if self._answers is None else self._answer
+
+    def _answer(self, question: str) -> bool:
+        self.asked.append(question)
+        return self._answers.pop(0)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def waiting(self, ongoing: object) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+@pytest.fixture
+def place(served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder outside of any platform, the brokers in the environment."""
+    for mode in Mode:
+        monkeypatch.setenv(f"MP_{mode.upper()}_URL", served.urls[mode])
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("MP_CONTEXT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def session(place: Path) -> Iterator[Session]:
+    session = Session(place, front=Front(), command_line=Inside())
+    yield session
+    session.close()
+
+
+def value(session: Session, text: str) -> object:
+    """What a cell comes to; it must not fail."""
+    (event,) = session.run(text)
+    assert isinstance(event, Value), event
+    return event.value
+
+
+def error(session: Session, text: str) -> Exception:
+    (event,) = session.run(text)
+    assert isinstance(event, Failure), event
+    return event.error
+
+
+def test_results_are_bound_and_used_again(session: Session) -> None:
+    assert value(session, "mpalpha.sync.add(1, b=2)") == 3
+    assert list(session.run("x = mpalpha.sync.echo({'n': _, 'text': 'mpalpha.async.note'})")) == []
+    assert value(session, "mpalpha.sync.add(x['n'], 4)") == 7
+    assert value(session, "[mpalpha.sync.add(i) for i in range(3)]") == [1, 2, 3]
+    assert list(session.run("for i in range(2):\n    last = mpalpha.sync.add(i, _[-1])\n")) == []
+    assert value(session, "last") == 4
+    assert session.latency < 10
+    (event,) = session.run("mpalpha.sync.echo(None)")
+    assert event == Value(None, event.seconds)  # a call that returned nothing is told, other than a statement
+
+
+def test_a_variable_goes_before_a_service_and_gives_way(session: Session) -> None:
+    assert value(session, "mpalpha = 3\nmpalpha") == 3
+    assert value(session, "del mpalpha\nmpalpha.sync.add(1)") == 2
+
+
+def test_what_the_task_raises_is_told_and_the_session_goes_on(session: Session) -> None:
+    raised = error(session, "mpalpha.sync.odd()")
+    assert isinstance(raised, RemoteError)
+    assert raised.type_name == "OddError"
+    assert "just so" in raised.text
+    (text,) = session.run("/traceback")
+    assert "raise OddError" in text.text
+    assert value(session, "mpalpha.sync.add(1)") == 2
+    # It can be caught, as any error.
+    code = "try:\n    mpalpha.sync.odd()\nexcept Exception as e:\n    caught = e.type_name\n"
+    assert list(session.run(code)) == []
+    assert session.variables["caught"] == "OddError"
+
+
+def test_what_does_not_exist_is_told_with_what_was_meant(session: Session) -> None:
+    unknown = error(session, "mpalpha.sync.ad(1)")
+    assert isinstance(unknown, UnknownTask)
+    assert "mpalpha.sync.add" in unknown.hint
+    meant = error(session, "mpalpha.async.notte('x')")
+    assert isinstance(meant, UnknownTask)
+    assert "mpalpha.async.note" in meant.hint
+    assert isinstance(error(session, "mpnobody.sync.x()"), UnknownService)
+
+
+def test_an_async_call_gives_a_handle(session: Session, served) -> None:
+    handle = value(session, "h = mpalpha.async.note('from the shell')\nh")
+    assert value(session, "h.wait(30).state") == "succeeded"
+    assert str(handle) == handle.id
+    assert repr(handle).startswith(f"mpalpha.async.note {handle.id}: succeeded in ")
+    assert "from the shell" in served.notes()
+    failed = error(session, "mpalpha.async.fail().wait(30)")
+    assert isinstance(failed, RemoteError)
+    assert failed.type_name == "ValueError"
+    assert value(session, "mpalpha.async.note('x').id") != handle.id
+
+
+def test_the_workers_signatures_are_known_once_they_were_asked(session: Session) -> None:
+    assert "nobody here knows" in repr(value(session, "mpalpha"))
+    # Outside of a platform it has to be said which services there are.
+    value(session, "mpalpha.sync.add(1)")
+    (event,) = session.run("mpalpha.sync.add(1, 2, 3)")
+    assert isinstance(event, Failure)
+    assert isinstance(event.error, RemoteError)  # the worker's own TypeError
+
+
+def test_a_context_is_switched_and_holds(session: Session, place: Path, served) -> None:
+    folder = place / "config" / "mp"
+    folder.mkdir(parents=True)
+    urls = "".join(f'{mode}_url = "{served.urls[mode]}"\n' for mode in Mode)
+    (folder / "config.toml").write_text(
+        f'[context.look]\nsafety = "readonly"\n{urls}\n[context.free]\n{urls}\n'
+        f'[context.careful]\nsafety = "confirm"\n{urls}'
+    )
+    switched: list[str] = []
+    session.on_switch = lambda: switched.append(session.context.name)
+    assert list(session.run("/context look")) == [Said("in context look")]
+    refused = error(session, "mpalpha.sync.add(1)")
+    assert isinstance(refused, SafetyRefusal)
+    assert "readonly" in refused.message
+    list(session.run("/context careful"))
+    assert isinstance(error(session, "mpalpha.sync.add(1)"), SafetyRefusal)  # nobody can be asked
+    session.front = Front([True, False])
+    assert value(session, "mpalpha.sync.add(1)") == 2
+    assert isinstance(error(session, "mpalpha.async.note('not sent')"), SafetyRefusal)
+    assert session.front.asked == [f"call mpalpha.{task} in context careful?" for task in ("sync.add", "async.note")]
+    assert "not sent" not in served.notes()
+    # A command of mp runs in the session's context too, and a wrong one changes nothing.
+    assert isinstance(error(session, "/context nowhere"), Exception)
+    assert session.context.name == "careful"
+    list(session.run("/context free"))
+    assert value(session, "mpalpha.sync.add(1)") == 2
+    assert switched == ["look", "careful", "free"]
+
+
+def test_a_connection_that_breaks_fails_what_is_under_way_and_is_made_anew(
+    session: Session, served, until_true
+) -> None:
+    assert value(session, "mpalpha.sync.add(1)") == 2
+    note = f"broken {served.kind}"
+
+    def cut() -> None:
+        until_true(lambda: note in served.notes(), "the task began")
+        served.close_connections()
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    broken = error(session, f"mpalpha.sync.slow(2, {note!r})")
+    cutter.join(30)
+    assert isinstance(broken, BrokerUnreachable)
+    assert "whether mpalpha.sync.slow ran is not known" in broken.hint
+    deadline = time.monotonic() + 60  # the workers have to come back too
+    while not isinstance(next(iter(session.run("mpalpha.sync.add(1)"))), Value):
+        assert time.monotonic() < deadline
+
+
+INTERRUPTED = """
+try:
+    mpalpha.sync.hold("begun {0}")
+except KeyboardInterrupt as told:
+    print(told, flush=True)
+mpalpha.sync.add(20, 22)
+"""
+
+
+def test_ctrl_c_gives_the_call_up_and_says_what_becomes_of_it(place: Path, served, until_true) -> None:
+    """Twice the key, as an impatient user does; the session goes on."""
+    shell = subprocess.Popen(
+        [sys.executable, "-m", "mpcli", "shell", "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=place,
+    )  # fmt: skip
+    try:
+        shell.stdin.write(INTERRUPTED.format(served.kind))
+        shell.stdin.close()
+        shell.stdin = None
+        until_true(lambda: f"begun {served.kind}" in served.notes(), "the task began")
+        shell.send_signal(signal.SIGINT)
+        assert "mpalpha.sync.hold has begun on mpalpha.sync." in (line := shell.stdout.readline())
+        assert line.endswith("and runs on; nobody waits for its result\n")
+        assert shell.stdout.read() == "42\n"
+        assert shell.wait(30) == 0
+    finally:
+        served.note(f"begun {served.kind} is released")
+        shell.kill()
+        shell.communicate()
+
+
+def test_ctrl_c_before_a_worker_has_begun_takes_the_task_back(session: Session, served, until_true) -> None:
+    """Both processes of the worker are busy; the third task waits, is given up, and never runs."""
+    from mpcli.bus import Caller
+
+    note = f"taken back {served.kind}"
+    with Caller(served.urls[Mode.SYNC], timeout=60) as caller:
+        busy = [threading.Thread(target=caller.call, args=("mpalpha.sync.hold", f"{note} busy {n}")) for n in (1, 2)]
+        for thread in busy:
+            thread.start()
+        until_true(lambda: all(f"{note} busy {n}" in served.notes() for n in (1, 2)), "both are busy")
+        session.interrupts.install()
+        try:
+            threading.Timer(0.5, lambda: [os.kill(os.getpid(), signal.SIGINT) for _ in range(3)]).start()
+            (event,) = session.run(f"mpalpha.sync.slow(0, {note!r})")
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for n in (1, 2):
+                served.note(f"{note} busy {n} is released")
+        assert event == Interrupted("mpalpha.sync.slow had not begun and will not run")
+        for thread in busy:
+            thread.join(60)
+        assert value(session, "mpalpha.sync.add(1)") == 2  # it came behind the one that was taken back
+    assert note not in served.notes()
+
+
+def test_a_dead_broker_is_an_error_and_the_session_reconnects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mpcli.brokers.embedded import DevBroker
+    from mpcli.bus.topology import declare_topology
+
+    broker = DevBroker(data=tmp_path / "data").start()
+    try:
+        for mode in Mode:
+            monkeypatch.setenv(f"MP_{mode.upper()}_URL", broker.url)
+        declare_topology(("mpalpha",), dict.fromkeys(Mode, broker.url))
+        front = Front()
+        session = Session(tmp_path, front=front)
+        try:
+            sent = value(session, "mpalpha.async.note('1')")
+            assert front.notes == ["nobody is listening on mpalpha.async now: the message waits for a worker"]
+            broker.stop()
+            for text in ("mpalpha.async.note('2')", "mpalpha.sync.add(1)"):
+                dead = error(session, text)
+                assert isinstance(dead, BrokerUnreachable), dead
+                assert dead.hint
+            assert value(session, "1 + 1") == 2
+            broker = DevBroker(port=broker.port, data=tmp_path / "data").start()
+            assert value(session, "mpalpha.async.note('3')").state == "sent"
+            assert sent.state == "sent"
+        finally:
+            session.close()
+    finally:
+        broker.stop()
