@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 5
     BROKER = 6
     REFUSED = 7
+    DIFFERENT = 8
     INTERRUPTED = 130
 
 

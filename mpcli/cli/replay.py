@@ -45,6 +45,10 @@ def replay(
     to: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Send to the brokers of another context.")] = None,
     rate: _Rate = "",
     speed: Annotated[float | None, typer.Option(metavar="FACTOR", help="As recorded, so many times as fast.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the outcomes of the tasks.")] = False,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long, when all is sent.")] = 30.0,
+    compare: Annotated[bool, typer.Option("--compare", help="Hold the outcomes against the recorded ones.")] = False,
+    ignore: Annotated[_List, typer.Option(metavar="REGEX", help="Not compared: ids and times in results.")] = None,
     resume: _Resume = False,
     broker: _Broker = "",
     context: _Context = None,
@@ -56,7 +60,8 @@ def replay(
     Each gets a new id and no reply goes to the first caller. A dead letter goes to where it was before it died and
     leaves its queue when the broker has confirmed it.
 
-    Exit codes: 5 no queue takes some of them, 6 the broker refused some, 7 not confirmed, 130 interrupted.
+    Exit codes: 3 a task failed (--wait), 4 nothing was heard of one, 5 no queue takes some, 6 the broker refused some,
+    7 not allowed, 8 another outcome than the recorded one (--compare), 130 interrupted.
 
     Example: mp replay mplogin.dead --task mplogin.async.send_mail --dry-run
     """
@@ -72,7 +77,7 @@ def replay(
         Path.cwd(),
         source,
         Choice(where, task or [], ids or [], limit, keep_id, expired, sets or []),
-        Way(rate=parse_rate(rate) if rate else None, speed=speed),
+        Way(parse_rate(rate) if rate else None, speed, timeout if wait or compare else None, compare, ignore or []),
         context=context,
         to=to,
         broker=broker,

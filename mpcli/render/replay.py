@@ -11,10 +11,11 @@ from typing import Any
 from mpcli.errors import ExitCode
 from mpcli.render.console import print_line, print_note, wants_colour
 from mpcli.render.escape import escape_line
-from mpcli.render.message import dumps, duration, message_as_dict
-from mpcli.render.secrets import masked_text
+from mpcli.render.message import dumps, duration, message_as_dict, outcome_as_dict, outcome_text
+from mpcli.render.secrets import masked, masked_text
 from mpcli.runner.interrupt import Interrupt
-from mpcli.verbs.replay import NotSent, Plan, Planned, Replayed, Sent, Summary
+from mpcli.verbs.replay import Ended, NotSent, Plan, Planned, Replayed, Sent, Summary
+from mpcli.verbs.replay.comparing import SAME, VERDICTS, WORSE
 
 # Lines for people; JSON has all.
 _MOST = 20
@@ -66,7 +67,12 @@ def exit_code(summary: Summary) -> int:
         return int(ExitCode.BROKER)
     if summary.returned:
         return int(ExitCode.NOT_FOUND)
-    return int(ExitCode.OK)
+    if any(summary.compared.get(verdict) for verdict in WORSE):
+        return int(ExitCode.DIFFERENT)
+    if summary.silent:
+        return int(ExitCode.NO_REPLY)
+    failed = summary.failed and not summary.compared  # compared, a failure was one before
+    return int(ExitCode.TASK_RAISED if failed else ExitCode.OK)
 
 
 class _People:
@@ -77,6 +83,7 @@ class _People:
         self._bar: Any = None
         self._task: Any = None
         self._troubles: Counter[str] = Counter()
+        self._shown = 0
         self._colour = wants_colour(sys.stdout.isatty())
 
     def plan(self, plan: Plan) -> None:
@@ -93,8 +100,23 @@ class _People:
             self._troubles[event.what] += 1
             if self._troubles[event.what] <= _MOST:
                 self._print(f"{event.what}: {_title(event.planned)}: {escape_line(event.reason)}")
+        elif isinstance(event, Ended):
+            self._ended(event)
         elif isinstance(event, Sent) or event is None:
             self._progress()
+
+    def _ended(self, ended: Ended) -> None:
+        """Each of a few; of many those that are worth a line."""
+        outcome = ended.outcome
+        good = ended.verdict == SAME if ended.verdict else outcome is not None and outcome.what == "succeeded"
+        self._shown += 1
+        if good and self._shown > _MOST:
+            return
+        verdict = f"{ended.verdict}: " if ended.verdict else ""
+        text = "nothing was heard of it in time" if outcome is None else outcome_text(outcome)
+        self._print(f"{verdict}{_title(ended.planned)} {text}")
+        if ended.verdict not in ("", SAME) and ended.recorded is not None:
+            self._print(f"    recorded: {outcome_text(ended.recorded)}")
 
     def _print(self, line: str) -> None:
         if self._bar is not None:
@@ -124,7 +146,8 @@ class _People:
 
     def summary(self, summary: Summary, again: str) -> None:
         """The counts, and how to go on."""
-        print_line(summary_line(summary))
+        for line in (summary_line(summary), *outcome_lines(summary)):
+            print_line(line)
         for note in notes(summary, again):
             print_note(f"mp: {note}")
 
@@ -153,6 +176,8 @@ class _Json:
         if isinstance(event, NotSent):
             line = planned_as_dict(event.planned)
             _write({**line, "kind": "not_sent", "what": event.what, "reason": event.reason})
+        elif isinstance(event, Ended):
+            _write(ended_as_dict(event))
 
     def end(self) -> None:
         """Nothing."""
@@ -218,6 +243,17 @@ def summary_line(summary: Summary) -> str:
     )
 
 
+def outcome_lines(summary: Summary) -> list[str]:
+    """With --wait and --compare: how the tasks ended."""
+    lines = []
+    if summary.outcomes or summary.silent:
+        good = summary.outcomes - summary.failed
+        lines.append(f"{good} succeeded, {summary.failed} failed, {summary.silent} of which nothing was heard")
+    if summary.compared:
+        lines.append("compared: " + ", ".join(f"{n} {name}" for name in VERDICTS if (n := summary.compared.get(name))))
+    return lines
+
+
 def notes(summary: Summary, again: str) -> list[str]:
     """What remains to be done."""
     found = []
@@ -264,7 +300,23 @@ def planned_as_dict(planned: Planned) -> dict[str, object]:
     return {**line, **place, "new_id": done.id, "changes": done.changes, "notes": [masked_text(n) for n in done.notes]}
 
 
+def ended_as_dict(ended: Ended) -> dict[str, object]:
+    """How one task ended."""
+    done = ended.planned.rewritten
+    line: dict[str, object] = {"kind": "outcome", "number": ended.planned.number, "task": ended.planned.seen.task}
+    line |= {"id": done.old_id, "new_id": done.id, "outcome": None}
+    for prefix, outcome in (("", ended.outcome), ("recorded_", ended.recorded)):
+        if outcome is not None:
+            shown = outcome_as_dict(outcome)
+            names = ("outcome", "seconds", "result", "error")
+            line |= {f"{prefix}{name}": shown[name] for name in names if name in shown}
+    if ended.value is not None:
+        line["value"] = masked(ended.value)
+    return {**line, "verdict": ended.verdict} if ended.verdict else line
+
+
 def summary_as_dict(summary: Summary) -> dict[str, object]:
     """The counts."""
-    names = ("selected", "confirmed", "before", "returned", "refused", "skipped", "left", "unknown", "journal")
-    return {"kind": "summary", **{name: getattr(summary, name) for name in names}, "seconds": summary.seconds}
+    sent = ("selected", "confirmed", "before", "returned", "refused", "skipped", "left", "unknown", "journal")
+    ended = ("outcomes", "failed", "silent", "compared", "seconds")
+    return {"kind": "summary", **{name: getattr(summary, name) for name in (*sent, *ended)}}

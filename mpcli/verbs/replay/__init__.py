@@ -5,5 +5,6 @@ from mpcli.verbs.replay.planning import Plan, Planned
 from mpcli.verbs.replay.running import Replayed, Way, move, replay
 from mpcli.verbs.replay.sending import NotSent, Sent
 from mpcli.verbs.replay.summary import Summary
+from mpcli.verbs.replay.waiting import Ended
 
-__all__ = ["Choice", "NotSent", "Plan", "Planned", "Replayed", "Sent", "Summary", "Way", "move", "replay"]
+__all__ = ["Choice", "Ended", "NotSent", "Plan", "Planned", "Replayed", "Sent", "Summary", "Way", "move", "replay"]

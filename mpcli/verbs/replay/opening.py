@@ -9,10 +9,10 @@ from pathlib import Path
 from threading import Event, Thread
 from time import time
 
-from mpcli.bus.naming import Mode
 from mpcli.errors import BrokerError, BrokerRefused, NotFound, UsageError
 from mpcli.platform.contexts import Context
 from mpcli.platform.root import user_folder
+from mpcli.verbs.queue_place import locate, suggestion, told
 from mpcli.verbs.replay.origin import Place
 from mpcli.verbs.replay.sources import Recording, Source, Waiting
 from mpcli.wire.handshake import connect
@@ -23,33 +23,40 @@ _BEAT = 2.0
 _LOOK = 2  # a channel that the broker may close
 
 
-def open_source(around: Context, name: str, broker: str) -> Recording | Waiting:
+def is_recording(name: str) -> bool:
+    """Whether a file is meant. Raises `UsageError` for what can only be one and is not there."""
+    path = Path(name)
+    if path.is_file():
+        return True
+    if os.sep in name or path.suffix in (".mprec", ".jsonl"):
+        raise UsageError(f"there is no file {name}", "`mp tail --record FILE` makes a recording")
+    return False
+
+
+def open_source(around: Context, name: str, broker: str, expected: int = 0) -> Recording | Waiting:
     """The recording at the path `name`, or the queue of that name; `broker` is sync, async, or empty to look.
+
+    `expected` is how many messages a queue should hold: they may be on their way back from a process that was killed.
 
     Raises `NotFound` when there is neither, `NotARecording`, `BrokerError`.
     """
-    path = Path(name)
-    if path.is_file():
-        return Recording(path)
-    if os.sep in name or path.suffix in (".mprec", ".jsonl"):
-        raise UsageError(f"there is no file {name}", "`mp tail --record FILE` makes a recording")
+    if is_recording(name):
+        return Recording(Path(name))
     try:
-        return open_queue(around, name, broker)
+        return open_queue(around, name, broker, expected)
     except NotFound as error:
         raise NotFound(f"{name} is no file here, and {error.message}", error.hint) from error
 
 
-def open_queue(around: Context, name: str, broker: str) -> Waiting:
+def open_queue(around: Context, name: str, broker: str, expected: int = 0) -> Waiting:
     """As `open_source`, for a queue only."""
-    modes = [Mode(broker)] if broker else _likely(name)
-    for mode in modes:
-        endpoint = around.endpoint(mode)
+    place = locate(around, name, broker)
+    with told(place.endpoint):
         try:
-            return Waiting(endpoint.url, name, str(mode), time())
-        except NotFound:
-            continue
-    where = " and ".join(modes)
-    raise NotFound(f"no queue {name} on the {where} broker", "`mp queues` lists them")
+            return Waiting(place.endpoint.url, name, str(place.broker), time(), expected)
+        except NotFound as error:
+            error.hint = suggestion(around, name) or error.hint
+            raise
 
 
 def find_target(url: str, name: str) -> Place:
@@ -70,24 +77,12 @@ def find_target(url: str, name: str) -> Place:
     raise NotFound(f"{name} is neither a queue nor an exchange there", "`mp queues` lists the queues")
 
 
-def _likely(queue: str) -> list[Mode]:
-    """The brokers that may have it: dead letters are of async tasks."""
-    if queue.endswith(".sync"):
-        return [Mode.SYNC]
-    return [Mode.ASYNC] if queue.endswith(".async") else [Mode.ASYNC, Mode.SYNC]
-
-
-def journal_path(around: Context, source: Source, name: str) -> Path:
+def journal_path(around: Context, name: str) -> Path:
     """Beside a recording; for a queue in the platform's runtime folder, outside of any in the user's state folder."""
-    if not source.queue:
+    if is_recording(name):
         return Path(f"{name}.replay")
-    return queue_journal(around, source.queue)
-
-
-def queue_journal(around: Context, queue: str) -> Path:
-    """Where the replay of a queue is journaled."""
     folder = around.runtime or user_folder("XDG_STATE_HOME", os.path.join(".local", "state"))
-    return Path(folder) / "replay" / f"{around.name}.{queue.replace(os.sep, '_')}.replay"
+    return Path(folder) / "replay" / f"{around.name}.{name}.replay"
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 
 from mpcli.recording.format import DEAD
+from mpcli.verbs.queue_place import is_dead
 from mpcli.verbs.seen import Seen
 from mpcli.wire.codec import Value, plain
 
-_DEAD = ".dead"
 # kombu's delayed delivery puts 28 bits of seconds in front of the routing key.
 _DELAY = re.compile(r"(?:[01]\.){28}")
 _DELAY_EXCHANGE = "celery_delayed_"
@@ -39,11 +39,6 @@ class Place:
         self.expiration = expiration
 
 
-def is_dead_queue(name: str) -> bool:
-    """Whether a queue holds dead letters, by the platform's convention."""
-    return name.endswith(_DEAD)
-
-
 def origin(seen: Seen, deaths: Value, queue: str = "") -> Place:
     """Where the message belongs. `deaths` is its `x-death`, `queue` the one it was taken from, if any.
 
@@ -58,7 +53,7 @@ def origin(seen: Seen, deaths: Value, queue: str = "") -> Place:
         return _undelayed(
             Place(str(found.get("exchange") or ""), key, str(found.get("reason") or "died"), str(expiration or ""))
         )
-    if seen.kind == DEAD or is_dead_queue(queue):
+    if seen.kind == DEAD or is_dead(queue):
         raise Unknown("a dead letter without x-death: nobody can say where it came from")
     return _undelayed(Place(message.exchange, message.routing_key))
 
@@ -67,7 +62,7 @@ def _death(deaths: Value, queue: str) -> dict[str, object] | None:
     if not isinstance(deaths, list):
         return None
     tables = [death for death in deaths if isinstance(death, dict) and isinstance(death.get("exchange"), str)]
-    alive = [death for death in tables if not is_dead_queue(str(death.get("queue"))) and death.get("queue") != queue]
+    alive = [death for death in tables if not is_dead(str(death.get("queue"))) and death.get("queue") != queue]
     return next(iter(alive or tables[-1:]), None)
 
 

@@ -20,9 +20,9 @@ PROVENANCE = "mp_replay_of"
 class Policy:
     """`salt` makes the new ids: a resumed replay gives a message the id that it had before.
 
-    `now` is in seconds since 1970. `reply_to` is where replies are awaited, empty when nobody waits; `patience` how
-    long, in seconds. `users` are the logins with which is published, by broker. `renewed` holds the ids of all that is
-    sent again.
+    `now` is in seconds since 1970. `reply_to` is where replies of sync tasks are awaited, empty when nobody waits;
+    `patience` how long, in seconds. `users` are the logins with which is published, by broker. `renewed` holds the ids
+    of all that is sent again.
     """
 
     __slots__ = ("expired", "keep_id", "now", "patience", "renewed", "reply_to", "salt", "users")

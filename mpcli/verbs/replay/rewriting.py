@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from mpcli.bus.naming import Mode
 from mpcli.errors import ProtocolError
 from mpcli.verbs.replay.arguments import Arguments, Unreadable
 from mpcli.verbs.replay.origin import DEATH_HEADERS, Place, Unknown, origin
@@ -202,7 +203,7 @@ class _Rewriting:
         from its queue unseen."""
         patch, policy = self.patch, self.policy
         called = patch.property("reply_to") is not None
-        if policy.reply_to and called:
+        if policy.reply_to and self.seen.broker == Mode.SYNC:
             patch.set("reply_to", policy.reply_to)
             patch.set("correlation_id", self.done.id)
             patch.set("expiration", str(max(1, round(policy.patience * 1000))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, time
 
@@ -13,36 +13,41 @@ from mpcli.bus.naming import Mode
 from mpcli.errors import MpError, SafetyRefusal, UsageError
 from mpcli.platform.contexts import Ask, Context, allow_write, resolve
 from mpcli.verbs.replay.choice import Choice
+from mpcli.verbs.replay.comparing import Comparison
 from mpcli.verbs.replay.editing import edit_all
 from mpcli.verbs.replay.journal import Journal, numbered, unfinished
-from mpcli.verbs.replay.opening import find_target, journal_path, kept, open_queue, open_source
+from mpcli.verbs.replay.opening import find_target, is_recording, journal_path, kept, open_queue, open_source
 from mpcli.verbs.replay.planning import Edits, Job, MoveJob, Plan
 from mpcli.verbs.replay.policy import Policy
-from mpcli.verbs.replay.sending import NotSent, Pace, Sending, Sent, open_lines
+from mpcli.verbs.replay.sending import Line, NotSent, Pace, Sending, Sent, open_lines
 from mpcli.verbs.replay.sources import Recording, Waiting
 from mpcli.verbs.replay.summary import Summary
+from mpcli.verbs.replay.waiting import REPLY_TO, Ended, Waiter
 from mpcli.wire.url import parse_urls
 
 # More messages than this are asked about, where there is somebody to ask.
 HANDFUL = 10
 
-Replayed = Plan | Sent | NotSent | Summary | None
+Replayed = Plan | Sent | NotSent | Ended | Summary | None
 
 
 @dataclass(frozen=True)
 class Way:
     """How to send: `rate` in messages a second, `speed` as a factor of the recorded one, both None for all at once.
 
-    `wait` is in seconds, None not to; `compare` holds the outcomes against the recorded ones.
+    `wait` is how many seconds to wait for outcomes when all is sent, None not to wait; `compare` holds them against the
+    recorded ones, without what the regular expressions `ignore` match.
     """
 
     rate: float | None = None
     speed: float | None = None
     wait: float | None = None
     compare: bool = False
+    ignore: list[str] = field(default_factory=list)
 
     def check(self) -> None:
         """Raises `UsageError`."""
+        Comparison(self.ignore)
         for name, value in (("--rate", self.rate), ("--speed", self.speed), ("--timeout", self.wait)):
             if value is not None and not 0 < value < float("inf"):
                 raise UsageError(f"{name} {value:g}", "a number above 0")
@@ -77,18 +82,36 @@ def replay(
         )
     around = resolve(start, context)
     target = resolve(start, to) if to else around
+    if way.compare and not is_recording(name):
+        raise UsageError("--compare needs the outcomes of a recording", f"{name} is a queue: --wait tells outcomes")
     with ExitStack() as stack:
-        source = open_source(around, name, broker)
+        path = journal_path(around, name)
+        journal = _journal(path, resume, dry_run, stack)
+        source = open_source(around, name, broker, _expected(journal))
         stack.callback(source.close)
-        run = _Run(source, around, target, choice, way, journal_path(around, source, name))
-        if resume:
-            run.take_up(stack)
-        elif run.path.exists() and not dry_run:
-            raise unfinished(run.path)
+        run = _Run(source, around, target, choice, way, path)
+        if journal is not None:
+            run.take_up(journal)
         if edit is not None:
             with kept(source):
                 run.edits = edit_all(run.job()(), edit, ask)
         yield from run.run(stack, dry_run, yes, ask)
+
+
+def _journal(path: Path, resume: bool, dry_run: bool, stack: ExitStack) -> Journal | None:
+    """The one to resume from. Raises `UsageError` where there is none, or one that should be resumed."""
+    if resume:
+        journal = Journal.resume(path)
+        stack.callback(journal.close)
+        return journal
+    if path.exists() and not dry_run:
+        raise unfinished(path)
+    return None
+
+
+def _expected(journal: Journal | None) -> int:
+    """How many messages a queue should still hold."""
+    return int(str(journal.header.get("selected", 0))) - len(journal.confirmed) if journal else 0
 
 
 class _Run:
@@ -107,14 +130,12 @@ class _Run:
         self._salt = os.urandom(8).hex()
         self._now = time()
         self._journal: Journal | None = None
-        self._gone = 0
         # Where a move goes; a replay goes to where each message was.
         self._destination = ""
 
-    def take_up(self, stack: ExitStack) -> None:
+    def take_up(self, journal: Journal) -> None:
         """Go on with what the journal says. Raises `UsageError` when it belongs to something else."""
-        self._journal = journal = Journal.resume(self.path)
-        stack.callback(journal.close)
+        self._journal = journal
         header = journal.header
         mine = (self._source.fingerprint, self._addresses(), self._destination)
         if (header.get("fingerprint"), header.get("target"), header.get("destination")) != mine:
@@ -128,8 +149,6 @@ class _Run:
         taken = header.get("taken")
         if isinstance(self._source, Waiting) and isinstance(taken, list):
             self._source.renumber(numbered(taken, journal.confirmed, self._source.identities()))
-            here = {item.number for item in self._source}
-            self._gone = len(journal.confirmed - here)
         elif isinstance(self._source, Recording):
             self._source.last_line = int(str(header["last_line"]))
 
@@ -141,6 +160,8 @@ class _Run:
             salt=self._salt,
             now=self._now,
             users=self._users(),
+            reply_to=REPLY_TO if self._way.wait is not None else "",
+            patience=self._way.wait or 0.0,
         )
         return Job(self._source, self._choice, policy, self.edits)
 
@@ -180,8 +201,9 @@ class _Run:
     def _deed(self, count: str) -> str:
         return f"replay {count}"
 
-    def _begin(self, stack: ExitStack) -> Journal:
+    def _begin(self, stack: ExitStack, selected: int) -> Journal:
         header: dict[str, object] = {
+            "selected": selected,
             "source": self._source.name,
             "fingerprint": self._source.fingerprint,
             "target": self._addresses(),
@@ -199,20 +221,37 @@ class _Run:
         stack.callback(journal.close)
         return journal
 
+    def _waiter(self, lines: dict[str, Line], summary: Summary, stack: ExitStack) -> Waiter:
+        comparison = None
+        if self._way.compare:
+            comparison = Comparison(self._way.ignore)
+            comparison.learn(self._source.events())
+        return Waiter(lines, summary, comparison, stack)
+
     def _send(self, stack: ExitStack, plan: Plan, job: Job) -> Iterator[Replayed]:
-        summary = Summary(plan.selected + self._gone)
+        # A resumed one counts what there was at the beginning: of a queue much is gone.
+        selected = self._journal.header.get("selected") if self._journal else plan.selected
+        summary = Summary(int(str(selected)))
         plan.summary = summary
         began = monotonic()
         modes = {mode for mode, _ in plan.places}
         lines = open_lines(modes, self._target.endpoint, stack)
+        waiter = self._waiter(lines, summary, stack) if self._way.wait is not None else None
         for line in lines.values():
             line.begin()
-        journal = self._journal or self._begin(stack)
+        journal = self._journal or self._begin(stack, plan.selected)
         summary.before = summary.confirmed = len(journal.confirmed)
         summary.journal = str(self.path)
-        sending = Sending(self._source, journal, Pace(self._way.rate, self._way.speed), summary, lines)
+        before = waiter.expect if waiter is not None else None
+        pace = Pace(self._way.rate, self._way.speed)
+        sending = Sending(self._source, journal, pace, summary, lines, before)
         try:
-            yield from sending.run(job())
+            for event in sending.run(job()):
+                yield event
+                if waiter is not None:
+                    if isinstance(event, NotSent):
+                        waiter.forget(event.planned)
+                    yield from waiter.ended()
         except MpError as error:
             error.hint = f"{error.hint}; `--resume` goes on" if error.hint else "`--resume` goes on"
             raise
@@ -221,6 +260,8 @@ class _Run:
             if not summary.left and not summary.returned and not summary.refused:
                 journal.finish()
                 summary.journal = ""
+        if waiter is not None and self._way.wait is not None:
+            yield from waiter.rest(self._way.wait)
         yield summary
 
 
@@ -248,13 +289,13 @@ def move(
         raise UsageError(f"{queue} is where they are", "name another queue or an exchange")
     around = resolve(start, context)
     with ExitStack() as stack:
-        source = open_queue(around, queue, broker)
+        path = journal_path(around, queue)
+        journal = _journal(path, resume, dry_run, stack)
+        source = open_queue(around, queue, broker, _expected(journal))
         stack.callback(source.close)
-        run = _Move(source, around, choice, way, journal_path(around, source, queue), target)
-        if resume:
-            run.take_up(stack)
-        elif run.path.exists() and not dry_run:
-            raise unfinished(run.path)
+        run = _Move(source, around, choice, way, path, target)
+        if journal is not None:
+            run.take_up(journal)
         yield from run.run(stack, dry_run, yes, ask)
 
 

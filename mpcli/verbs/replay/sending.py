@@ -76,6 +76,7 @@ class Line:
 
     def __init__(self, mode: str, endpoint: Endpoint, stack: ExitStack) -> None:
         self.mode = mode
+        self.url = endpoint.url
         self.connection: Connection = stack.enter_context(connect(endpoint.url, name="mp replay"))
         self.publisher: Publisher
         self.pending: dict[int, Planned] = {}
@@ -112,8 +113,18 @@ class Line:
 class Sending:
     """Sends the messages of a plan. `summary` is always up to date."""
 
-    def __init__(self, source: Source, journal: Journal, pace: Pace, summary: Summary, lines: dict[str, Line]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        journal: Journal,
+        pace: Pace,
+        summary: Summary,
+        lines: dict[str, Line],
+        before: Callable[[list[Planned]], None] | None = None,
+    ) -> None:
+        """`before` is told what is about to be sent."""
         self.summary = summary
+        self._before = before
         self._source = source
         self._journal = journal
         self._pace = pace
@@ -156,6 +167,8 @@ class Sending:
             self._next = next(messages, None)
         for mode, batch in batches.items():
             if batch:
+                if self._before is not None:
+                    self._before(batch)
                 self._lines[mode].send(batch)
 
     def _stays(self, planned: Planned) -> NotSent | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Protocol
 
 from mpcli.errors import ProtocolError
 from mpcli.recording.format import DEAD, EVENT, TASK
 from mpcli.recording.reader import Reader
-from mpcli.verbs.replay.origin import is_dead_queue
+from mpcli.verbs.queue_place import is_dead
 from mpcli.verbs.seen import Seen
 from mpcli.wire.codec import plain
 from mpcli.wire.holding import MOST_AT_ONCE, Holding, hold
@@ -18,6 +19,8 @@ from mpcli.wire.message import Message
 
 # A recording up to this size is kept in memory between the plan and the sending, a larger one is read twice.
 _IN_MEMORY = 256 * 1024 * 1024
+# Seconds that messages of a killed process take to be back in their queue, and between two looks.
+_ON_THE_WAY, _GLANCE = 3.0, 0.1
 # Headers that a queue adds when it delivers a message again (RabbitMQ's quorum queues; the second since version 4).
 _OF_DELIVERY = frozenset({"x-delivery-count", "x-acquired-count"})
 
@@ -117,13 +120,17 @@ class Waiting:
 
     in_memory = True
 
-    def __init__(self, url: str, queue: str, broker: str, at: float) -> None:
-        """Raises `NotFound`, `BrokerError`."""
+    def __init__(self, url: str, queue: str, broker: str, at: float, expected: int = 0) -> None:
+        """`at` is now, in seconds since 1970; up to `expected` messages are awaited for a moment.
+
+        Raises `NotFound`, `BrokerError`.
+        """
         self.name = self.queue = queue
         self.broker = broker
         self._holding: Holding = hold(url, queue, name=f"mp replay {queue}")
         try:
-            kind = DEAD if is_dead_queue(queue) else TASK
+            kind = DEAD if is_dead(queue) else TASK
+            self._await(expected)
             messages = list(self._holding.take(MOST_AT_ONCE))
         except BaseException:
             self._holding.close()
@@ -134,6 +141,12 @@ class Waiting:
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items)
+
+    def _await(self, expected: int) -> None:
+        deadline = monotonic() + _ON_THE_WAY
+        while self._holding.ready < expected and monotonic() < deadline:
+            sleep(_GLANCE)
+            self._holding.ready = self._holding.count().ready
 
     def identities(self) -> list[str]:
         """What tells each message from the others, in their order; the same when it is delivered again."""

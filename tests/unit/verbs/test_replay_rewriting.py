@@ -78,7 +78,8 @@ def test_no_answer_to_the_caller_and_not_its_patience_either() -> None:
     assert done.changes == ["reply", "expiry"]
     assert {"reply_to", "correlation_id", "expiration"}.isdisjoint(done.message.properties)
     assert replayed(sent, expired=KEEP).message.properties["expiration"] == "10000"
-    waiting = replayed(sent, reply_to="amq.rabbitmq.reply-to", patience=30.0)
+    policy = Policy(now=NOW, salt="s", reply_to="amq.rabbitmq.reply-to", patience=30.0)
+    waiting = rewrite(Seen(TASK, "sync", AT, sent), policy)
     properties = waiting.message.properties
     assert (properties["reply_to"], properties["correlation_id"]) == ("amq.rabbitmq.reply-to", waiting.id)
     assert properties["expiration"] == "30000"

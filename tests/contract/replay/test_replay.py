@@ -1,0 +1,253 @@
+"""Replaying recordings and queues on both brokers: what arrives, what stays, what a crash costs."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mpcli.errors import NotFound, SafetyRefusal, UsageError
+from mpcli.recording.format import DEAD
+from mpcli.recording.reader import Reader
+from mpcli.verbs.replay import Choice, Way, move
+from mpcli.wire.codec import Typed
+from mpcli.wire.holding import hold
+from mpcli.wire.message import Message
+from mpcli.wire.methods import QUEUE_BIND
+
+DEADLINE = 30.0
+
+
+def test_what_was_recorded_arrives_byte_for_byte(bus) -> None:
+    sent = [bus.task(n, headers={"nested": {"n": Typed("u", n)}}) for n in range(3000)]
+    file = bus.record(*sent)
+    done = bus.run(file, keep_id=True)
+    assert done.counts() == (3000, 3000, 0, 0, 0, 0)
+    assert done.plan.unchanged == 3000
+    assert bus.taken("mplogin.async") == sent
+    assert sorted(bus.folder.glob("*")) == [Path(file)]  # no journal is left
+
+
+def test_by_default_with_new_ids_no_reply_and_nothing_else_changed(bus) -> None:
+    sent = [
+        bus.task(n, "mplogin.sync.register", reply_to="q", correlation_id="c", expiration="10000") for n in range(3)
+    ]
+    done = bus.run(bus.record(*sent, broker="sync"))
+    assert done.counts() == (3, 3, 0, 0, 0, 0)
+    assert dict(done.plan.changes) == {"id": 3, "reply": 3, "expiry": 3}
+    arrived = bus.taken("mplogin.sync", bus.sync)
+    for old, new in zip(sent, arrived, strict=True):
+        expected = {**old.headers, "id": new.headers["id"], "root_id": new.headers["id"]}
+        assert new.headers == {**expected, "mp_replay_of": old.headers["id"]}
+        assert new.headers["id"] != old.headers["id"]
+        assert {"reply_to", "correlation_id", "expiration"}.isdisjoint(new.properties)
+        assert new.body == old.body
+
+
+def test_which_messages_and_how_many(bus) -> None:
+    file = bus.record(*(bus.task(n, "mplogin.async.other" if n % 2 else "mplogin.async.mail") for n in range(10)))
+    assert bus.run(file, dry_run=True, tasks=["*.mail"]).plan.selected == 5
+    assert bus.run(file, dry_run=True, where="args[0] > 6").plan.selected == 3
+    assert bus.run(file, dry_run=True, limit=4).plan.selected == 4
+    assert bus.run(file, dry_run=True, ids=["00000003", "00000004-0000"]).plan.selected == 2
+    assert bus.run(file, dry_run=True, tasks=["*.mail"], where="args[0] > 2", limit=2).plan.selected == 2
+    assert bus.count("mplogin.async") == 0
+    for bad in ({"ids": ["000"]}, {"where": "nonsense"}, {"expired": "later"}, {"sets": ["amount=1"]}):
+        with pytest.raises(UsageError):
+            bus.run(file, **bad)
+
+
+def test_arguments_can_be_set_and_edited(bus) -> None:
+    file = bus.record(*(bus.task(n) for n in range(4)))
+    texts = []
+
+    def edit(text: str) -> str:
+        texts.append(text)
+        if len(texts) == 1:
+            return text.replace("\n  ]", "\n  ", 1)  # a bracket too few
+        first, second, _, fourth = texts[0].split("\n== ")[1:]
+        second = second.replace('"currency": "EUR"', '"currency": "EUR", "new": [1.0]')
+        return "\n== ".join(["# mine", first, second, fourth])
+
+    done = bus.run(file, sets=["kwargs.currency=EUR", "args.0:=true"], edit=edit, ask=lambda question: True)
+    assert "not JSON" in texts[1].splitlines()[0]
+    assert done.counts() == (4, 3, 0, 0, 1, 0)
+    assert done.not_sent[0].reason == "left out in the editor"
+    assert [json.loads(message.body)[:2] for message in bus.taken("mplogin.async")] == [
+        [[True], {"currency": "EUR"}], [[True], {"currency": "EUR", "new": [1.0]}], [[True], {"currency": "EUR"}],
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="there is no args"):
+        bus.run(file, sets=["args.1=x"])
+    with pytest.raises(UsageError, match="above the first block"):
+        bus.run(file, edit=lambda text: "nonsense")
+
+
+def test_dead_letters_go_back_to_where_they_were(bus) -> None:
+    bus.kill(*(bus.task(n) for n in range(3)))
+    done = bus.run("mplogin.dead")
+    assert done.counts() == (3, 3, 0, 0, 0, 0)
+    assert dict(done.plan.changes) == {"id": 3, "deaths": 3, "route": 3}
+    arrived = bus.taken("mplogin.async")
+    assert {(message.exchange, message.routing_key) for message in arrived} == {("mplogin", "mplogin.async.mail")}
+    assert [message.headers["mp_replay_of"] for message in arrived] == [bus.task(n).headers["id"] for n in range(3)]
+    assert not [name for message in arrived for name in message.headers if name.startswith("x-")]
+    assert bus.count("mplogin.dead") == 0
+
+
+def test_what_is_not_meant_stays_in_the_queue(bus) -> None:
+    bus.kill(*(bus.task(n) for n in range(4)))
+    assert bus.run("mplogin.dead", where="args[0] == 2").counts() == (1, 1, 0, 0, 0, 0)
+    bus.until("mplogin.dead", 3)
+    assert bus.run("mplogin.dead", dry_run=True).plan.selected == 3
+    assert [json.loads(message.body)[0] for message in bus.taken("mplogin.dead")] == [[0], [1], [3]]
+
+
+def test_what_cannot_be_sent_stays_where_it_was_and_is_named(bus) -> None:
+    death = {"reason": "rejected", "count": 1, "queue": "gone", "routing-keys": ["mplogin.nobody.x"]}
+    lost = bus.task(1, headers={"x-death": [{**death, "exchange": "mplogin"}]})
+    nowhere = bus.task(2, headers={"x-death": [{**death, "exchange": "mpnothere"}]})
+    untold = bus.task(3)
+    good = bus.task(4, headers={"x-death": [{**death, "exchange": "mplogin", "routing-keys": ["mplogin.async.mail"]}]})
+    bus.publish(*(Message("", "mplogin.dead", m.raw_properties, m.body) for m in (lost, nowhere, untold, good)))
+    done = bus.run("mplogin.dead")
+    assert done.counts() == (4, 1, 1, 1, 1, 0)
+    assert {(one.planned.number, one.what) for one in done.not_sent} == {
+        (0, "returned"),
+        (1, "refused"),
+        (2, "skipped"),
+    }
+    bus.until("mplogin.dead", 3)
+    bus.queue("late")
+    bus.async_.request(QUEUE_BIND, "late", "mplogin", "mplogin.nobody.#", False, {})
+    journal = Path(done.summary.journal)
+    assert journal.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(UsageError, match="did not end"):
+        bus.run("mplogin.dead")
+    again = bus.run("mplogin.dead", resume=True)
+    assert again.counts() == (4, 2, 0, 1, 1, 0)
+    assert again.summary.before == 1
+    bus.until("late", 1)
+    bus.until("mplogin.dead", 2)
+
+
+def test_one_that_fails_again_cannot_loop(bus) -> None:
+    bus.queue("round", **{"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "round.dead", "x-message-ttl": 0})
+    bus.queue("round.dead")
+    bus.publish(*(Message("", "round", bus.task(n).raw_properties, bus.task(n).body) for n in range(5)))
+    bus.until("round.dead", 5)
+    done = bus.run("round.dead", way=Way(rate=50.0))
+    assert done.counts() == (5, 5, 0, 0, 0, 0)
+    bus.until("round.dead", 5)
+
+
+def test_a_rate_and_a_speed(bus) -> None:
+    file = bus.record(*(bus.task(n) for n in range(11)), step=0.1)
+    began = time.monotonic()
+    assert bus.run(file, way=Way(rate=25.0)).counts()[1] == 11
+    assert time.monotonic() - began >= 0.4
+    began = time.monotonic()
+    assert bus.run(file, way=Way(speed=2.0)).counts()[1] == 11
+    assert time.monotonic() - began >= 0.5
+    assert bus.run(file, way=Way(speed=1e9)).counts()[1] == 11
+    assert [json.loads(message.body)[0][0] for message in bus.taken("mplogin.async")] == [*range(11)] * 3
+
+
+def test_more_than_a_handful_is_asked_about(bus) -> None:
+    file = bus.record(*(bus.task(n) for n in range(11)))
+    questions = []
+
+    def no(question: str) -> bool:
+        questions.append(question)
+        return False
+
+    with pytest.raises(SafetyRefusal):
+        bus.run(file, yes=False, ask=no)
+    assert questions == ["replay 11 messages?"]
+    assert bus.run(file, yes=False, ask=no, limit=10).counts()[1] == 10
+    assert bus.run(file, yes=False, ask=None).counts()[1] == 11
+
+
+def test_nothing_of_that_name(bus) -> None:
+    with pytest.raises(NotFound, match="no file here, and no queue"):
+        bus.run("mpnothere")
+    with pytest.raises(UsageError, match="no file"):
+        bus.run("seen.mprec")
+    with pytest.raises(UsageError, match="nothing to resume"):
+        bus.run(bus.record(bus.task(1)), resume=True)
+
+
+def _killed(bus, name: str, after: float) -> None:
+    """Start a replay as a process of its own and kill it after so many seconds."""
+    argv = [sys.executable, "-m", "mpcli", "replay", name, "--yes", "--rate", "4000/s"]
+    argv += ["--resume"] if list(bus.folder.rglob("*.replay")) else []
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=bus.folder)
+    try:
+        deadline = time.monotonic() + DEADLINE
+        while not list(bus.folder.rglob("*.replay")) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(after)  # at a random moment, which is the point
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("source", ["queue", "recording"])
+def test_killed_at_any_moment_nothing_is_lost_and_nothing_confirmed_and_journaled_is_sent_twice(bus, source) -> None:
+    count = 2000
+    messages = [bus.task(n, headers={"x-death": [{"queue": "mplogin.async", "exchange": "mplogin", "reason": "rejected",
+                                              "count": 1, "routing-keys": ["mplogin.async.mail"]}]})
+                for n in range(count)]  # fmt: skip
+    if source == "queue":
+        name = "mplogin.dead"
+        bus.publish(*(Message("", name, m.raw_properties, m.body) for m in messages))
+    else:
+        name = bus.record(*messages, kind=DEAD)
+    lines = [entry.line for entry in Reader(Path(name))] if source == "recording" else list(range(count))
+    journaled: set[int] = set()
+    arrived: Counter[int] = Counter()
+
+    def drain() -> None:
+        came = [lines[json.loads(message.body)[0][0]] for message in bus.taken("mplogin.async")]
+        assert not journaled.intersection(came)
+        arrived.update(came)
+
+    for _ in range(3):
+        _killed(bus, name, random.uniform(0.0, 0.3))
+        drain()
+        for journal in bus.folder.rglob("*.replay"):
+            journaled |= {int(line) for line in journal.read_text().splitlines()[1:]}
+    if list(bus.folder.rglob("*.replay")):
+        done = bus.run(name, resume=True)
+        assert done.counts() == (count, count, 0, 0, 0, 0)
+        assert done.summary.before == len(journaled)
+        drain()
+    assert sorted(arrived) == lines
+    assert arrived.total() - count <= 3 * 500  # a window for each kill
+    assert not list(bus.folder.rglob("*.replay"))
+    if source == "queue":
+        assert bus.count("mplogin.dead") == 0
+
+
+def test_a_move_changes_nothing_but_the_place(bus) -> None:
+    bus.kill(*(bus.task(n) for n in range(4)))
+    with hold(bus.brokers.async_.url, "mplogin.dead") as holding:
+        dead = list(holding.take(10))
+    bus.queue("parked")
+    done = bus.done(move(bus.folder, "mplogin.dead", "parked", Choice(where="args[0] != 1"), Way(), yes=True))
+    assert done.counts() == (3, 3, 0, 0, 0, 0)
+    assert (done.plan.unchanged, dict(done.plan.changes)) in ((3, {}), (0, {"deaths": 3}))  # x-delivery-count
+    arrived = bus.taken("parked")
+    kept = [message for message in dead if json.loads(message.body)[0] != [1]]
+    assert [message.body for message in arrived] == [message.body for message in kept]
+    assert [message.headers for message in arrived] == [message.headers for message in kept]
+    assert bus.done(move(bus.folder, "mplogin.dead", "mplogin", Choice(), Way(), yes=True)).counts()[1] == 1
+    assert [json.loads(message.body)[0] for message in bus.taken("mplogin.async")] == [[1]]
+    for wrong, error in (("mpnothere", NotFound), ("mplogin.dead", UsageError)):
+        with pytest.raises(error):
+            list(move(bus.folder, "mplogin.dead", wrong, Choice(), Way(), yes=True))
