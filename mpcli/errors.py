@@ -86,6 +86,12 @@ class NoReply(MpError):
     exit_code = ExitCode.NO_REPLY
 
 
+class Interrupted(MpError):
+    """Ctrl-C, where there is more to say than that; the message holds what became of the task."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
 class NotFound(MpError):
     """No such service or task."""
 

@@ -68,7 +68,7 @@ def _by_typer(argv: list[str]) -> int:
 
 
 def _report(error: Exception, debug: bool) -> int:
-    from mpcli.errors import ExitCode, MpError
+    from mpcli.errors import ExitCode, Interrupted, MpError
 
     if debug:
         import traceback
@@ -77,6 +77,8 @@ def _report(error: Exception, debug: bool) -> int:
     from mpcli.render.console import print_error
 
     if isinstance(error, MpError):
+        if isinstance(error, Interrupted) and sys.stderr.isatty():
+            sys.stderr.write("\n")  # the terminal's ^C stands on this line
         print_error(error)
         return int(error.exit_code)
     if isinstance(error, OSError) and error.strerror:

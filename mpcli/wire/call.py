@@ -10,10 +10,10 @@ from collections.abc import Callable
 from time import monotonic
 
 from mpcli.bus.naming import TaskName
-from mpcli.errors import BrokerError, NoReply
+from mpcli.errors import Interrupted
 from mpcli.wire.celery_message import Pending, TaskMessage, async_message, read_reply, sync_message
 from mpcli.wire.codec import encode_content, encode_properties
-from mpcli.wire.connection import Connection, Incoming
+from mpcli.wire.connection import Connection, First, Incoming
 from mpcli.wire.handshake import CONNECT_TIMEOUT, connect
 from mpcli.wire.methods import (
     BASIC_ACK,
@@ -26,12 +26,11 @@ from mpcli.wire.methods import (
     QUEUE_DECLARE,
     QUEUE_DECLARE_OK,
 )
-from mpcli.wire.verdict import held_back, not_kept, unanswered, unconfirmed, undelivered, unexplained
+from mpcli.wire.verdict import not_kept, unconfirmed, undelivered
 
 REPLY_TO = "amq.rabbitmq.reply-to"
 _WORK, _LOOK = 1, 2  # the channel that works, and the one whose close by the broker does no harm
 _CONFIRM_WAIT = 10.0
-_DIAGNOSIS_WAIT = 1.0
 _PASSIVE: tuple[object, ...] = (True, False, False, False, False, {})
 
 
@@ -47,7 +46,8 @@ def call(
     """Call a sync task and return its result, within `timeout` seconds.
 
     `nobody` is called at once when no worker listens on the queue; it may raise to give up, else the wait goes on, for
-    one may come. Raises `UnknownService`, `UnknownTask`, `RemoteError`, `NoReply`, `BrokerError`, `EncodingFailed`.
+    one may come. Raises `UnknownService`, `UnknownTask`, `RemoteError`, `NoReply`, `BrokerError`, `EncodingFailed`,
+    and `Interrupted` after Ctrl-C, when what had not begun was revoked.
     """
     deadline = monotonic() + timeout
     message = sync_message(str(name), args, kwargs, REPLY_TO, timeout)
@@ -59,11 +59,24 @@ def call(
             + look_frames(name.queue)
         )
 
-    with connect(urls, timeout=min(timeout, CONNECT_TIMEOUT), first=first, name=f"mp call {name}") as connection:
+    with _connect(urls, name, min(timeout, CONNECT_TIMEOUT), first) as connection:
         try:
             return _await_reply(connection, name, message.id, deadline, nobody)
         except TimeoutError:
-            raise _diagnosis(connection, name, timeout) from None
+            from mpcli.wire.diagnosis import no_reply
+
+            raise no_reply(connection, name, message.id, timeout) from None
+        except KeyboardInterrupt:
+            from mpcli.wire.interruption import interrupted_call
+
+            raise interrupted_call(connection, name, message.id, deadline) from None
+
+
+def _connect(urls: str, name: TaskName, timeout: float, first: First) -> Connection:
+    try:
+        return connect(urls, timeout=timeout, first=first, name=f"mp call {name}")
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted before the broker answered: {name} was not called") from None
 
 
 def publish_frames(channel: int, name: TaskName, message: TaskMessage, frame_max: int) -> bytes:
@@ -101,19 +114,6 @@ def raise_undelivered(connection: Connection, name: TaskName, incoming: Incoming
         raise error
 
 
-def _diagnosis(connection: Connection, name: TaskName, timeout: float) -> NoReply:
-    """Why there was no answer: nobody listens, all are busy, or the broker itself is in trouble."""
-    if connection.blocked:
-        return held_back(name, timeout, connection.blocked)
-    try:
-        connection.send(look_frames(name.queue, 3), _DIAGNOSIS_WAIT)
-        answer = connection.answer(QUEUE_DECLARE, channel=3, deadline=monotonic() + _DIAGNOSIS_WAIT)
-    except BrokerError as error:
-        return unexplained(name, timeout, error)
-    waiting, consumers = (int(str(value)) for value in answer.values[1:])
-    return unanswered(name, timeout, waiting, consumers)
-
-
 def send(connection: Connection, name: TaskName, args: list[object], kwargs: dict[str, object]) -> str:
     """Publish an async task over an open connection and return its id once the broker has it safe.
 
@@ -133,5 +133,9 @@ def send(connection: Connection, name: TaskName, args: list[object], kwargs: dic
                 raise not_kept(connection.url, name)
             if incoming.channel == _WORK:  # what was asked on other channels may fail as it likes
                 raise_undelivered(connection, name, incoming)
+    except KeyboardInterrupt:
+        from mpcli.wire.interruption import interrupted_send
+
+        raise interrupted_send(connection, name, message.id) from None
     except TimeoutError:
         raise unconfirmed(connection.url, name, _CONFIRM_WAIT, connection.blocked) from None

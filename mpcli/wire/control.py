@@ -32,6 +32,7 @@ _LOOK, _ASK = 11, 12
 _PASSIVE: tuple[object, ...] = (True, False, False, False, False, {})
 _PRIVATE: tuple[object, ...] = (False, False, True, True, False, {})
 _BROKER_WAIT = 5.0
+_LONGEST_NAME = 200
 
 
 class Survey:
@@ -57,10 +58,26 @@ class Survey:
         return sorted({name for names in self.workers.values() for name in names})
 
 
+class Running:
+    """A task that a worker runs, `since` when by the worker's clock: seconds since 1970, 0 when it does not say."""
+
+    __slots__ = ("id", "name", "since")
+
+    def __init__(self, told: dict[str, object]) -> None:
+        self.id = str(told.get("id"))
+        self.name = str(told.get("name"))[:_LONGEST_NAME]
+        since = told.get("time_start")
+        self.since = float(since) if isinstance(since, (int, float)) else 0.0
+
+
 class Control:
-    """Remote control over an open connection. Leaves channels 11 and 12 and an exclusive queue to the connection."""
+    """Remote control over an open connection. Leaves channels 11 and 12 and an exclusive queue to the connection.
+
+    `passed` is what came on other channels while answers were waited for.
+    """
 
     def __init__(self, connection: Connection) -> None:
+        self.passed: list[Incoming] = []
         self._connection = connection
         self._queue = ""
 
@@ -94,15 +111,55 @@ class Control:
 
         A worker that has no such command, or does not answer within `wait` seconds, is absent. Raises `BrokerError`.
         """
-        ticket = new_id()
-        self._connection.send(self._request(ticket, "mp_describe", {"tasks": tasks}, workers))
-        answered: set[str] = set()
+        replies = self._each("mp_describe", {"tasks": tasks}, workers, wait)
+        return {
+            worker: told["tasks"]
+            for worker, told in replies.items()
+            if isinstance(told, dict) and isinstance(told.get("tasks"), dict)
+        }
+
+    def active(self, workers: list[str], wait: float = 1.0) -> dict[str, list[Running]]:
+        """What these workers run now, by worker; one that does not answer within `wait` seconds is absent."""
+        replies = self._each("active", {"safe": True}, workers, wait)
+        return {
+            worker: [Running(task) for task in told if isinstance(task, dict)]
+            for worker, told in replies.items()
+            if isinstance(told, list)
+        }
+
+    def holders(self, task_id: str, workers: list[str], wait: float = 1.0) -> dict[str, str]:
+        """Which of these workers have the task, and as what: `active`, or `reserved` when it was only fetched."""
+        found = {}
+        for worker, told in self._each("query_task", {"ids": [task_id]}, workers, wait).items():
+            state = told.get(task_id) if isinstance(told, dict) else None
+            if isinstance(state, list) and state:
+                found[worker] = str(state[0])
+        return found
+
+    def revoke(self, task_id: str, workers: list[str]) -> None:
+        """Let these workers drop the task when they meet it; one that has begun runs on.
+
+        Not for all workers at once: a worker of Celery 5.7 with results on rpc:// looks for a result of the task before
+        it revokes it, and so makes a result queue of its own, which stays for a day (celery.worker.control._revoke).
+        """
+        if workers:
+            self.ask("revoke", {"task_id": task_id}, workers)
+
+    def settings(self, workers: list[str], names: tuple[str, ...], wait: float = 1.0) -> dict[str, dict[str, object]]:
+        """Those of these workers' settings that they tell, by worker. Celery itself leaves secrets out."""
+        replies = self._each("conf", {"with_defaults": True}, workers, wait)
+        return {
+            worker: {name: told[name] for name in names if name in told}
+            for worker, told in replies.items()
+            if isinstance(told, dict)
+        }
+
+    def _each(self, method: str, arguments: dict[str, object], workers: list[str], wait: float) -> dict[str, object]:
+        """The answers of the workers that are named, for as long as one is missing."""
         found: dict[str, object] = {}
-        for worker, reply in self._replies(ticket, monotonic() + wait):
-            answered.add(worker)
-            if isinstance(reply, dict) and isinstance(reply.get("tasks"), dict):
-                found[worker] = reply["tasks"]
-            if answered.issuperset(workers):
+        for worker, told in self._replies(self.ask(method, arguments, workers), monotonic() + wait):
+            found[worker] = told
+            if found.keys() >= set(workers):
                 break
         return found
 
@@ -157,6 +214,7 @@ class Control:
             except TimeoutError:
                 return
             if incoming.channel != _ASK:
+                self.passed.append(incoming)
                 continue
             if incoming.method is CHANNEL_CLOSE:
                 self._queue = ""

@@ -1,0 +1,103 @@
+"""Why a call got no answer: what the broker says of the queue, and its workers of themselves.
+
+The workers are asked through Celery's remote control, which a pool's worker answers while the pool is busy: what they
+run and since when, where they put results, what content they accept. Only spent when a call has failed.
+"""
+
+from __future__ import annotations
+
+from time import localtime, strftime, time
+
+from mpcli.bus.naming import TaskName
+from mpcli.errors import BrokerError, NoReply
+from mpcli.wire.connection import Connection
+from mpcli.wire.control import Control, Running, Survey
+from mpcli.wire.verdict import held_back, unanswered, unexplained
+
+# Seconds for those that are known to be there; spent only on one that is stuck.
+_WAIT = 0.6
+_SHOWN = 3
+_RETRY = "give it longer with --timeout, or start more workers; this call will not run later"
+
+
+def no_reply(connection: Connection, name: TaskName, task_id: str, timeout: float) -> NoReply:
+    """The error for a call that was not answered within `timeout` seconds, over the connection that it was made on.
+
+    The broker drops the call with its time; where a worker has fetched it and not begun, it is revoked.
+    """
+    begun = f"no reply from {name} in {timeout:g} s"
+    if connection.blocked:
+        return held_back(name, timeout, connection.blocked)
+    control = Control(connection)
+    try:
+        survey = control.survey(name.queue, _WAIT)
+        if survey.exists and not survey.consumers:
+            return unanswered(name, timeout, survey.waiting, 0)
+        if not survey.workers:
+            return _without_answers(begun, name, survey)
+        workers = list(survey.workers)
+        held = control.holders(task_id, workers, _WAIT)
+        control.revoke(task_id, [worker for worker, state in held.items() if state == "reserved"])
+        deaf = _deaf(begun, control.settings(workers, ("result_backend",), _WAIT))
+        return deaf or _busy(begun, name, task_id, survey, control.active(workers, _WAIT))
+    except BrokerError as error:
+        return unexplained(name, timeout, error)
+
+
+def _without_answers(begun: str, name: TaskName, survey: Survey) -> NoReply:
+    if not survey.exists:
+        return NoReply(
+            f"{begun}: the queue {name.queue} was deleted meanwhile", "`mp down`, then `mp up`, makes it again"
+        )
+    one = survey.consumers == 1
+    return NoReply(
+        f"{begun}: {_listening(survey.consumers)} on {name.queue} and {'does' if one else 'do'} not answer when asked "
+        f"what {'it does' if one else 'they do'}{_waiting(survey)}",
+        "stopped, stuck, busy in a pool (solo) that answers nothing meanwhile, or without json in accept_content; "
+        "a call that it has fetched may still run",
+    )
+
+
+def _deaf(begun: str, settings: dict[str, dict[str, object]]) -> NoReply | None:
+    """Whether a worker is set up so that no answer can come."""
+    for worker, told in settings.items():
+        backend = told.get("result_backend")
+        if "result_backend" in told and not str(backend).startswith("rpc"):
+            kept = f"keeps its results in {str(backend).partition(':')[0]}" if backend else "has no result backend"
+            return NoReply(
+                f"{begun}, and none will come: the worker {worker} {kept}",
+                "to be called the service must set result_backend to rpc://; the task may well have run",
+            )
+    return None
+
+
+def _busy(begun: str, name: TaskName, task_id: str, survey: Survey, active: dict[str, list[Running]]) -> NoReply:
+    running = [(worker, task) for worker, tasks in active.items() for task in tasks]
+    for worker, task in running:
+        if task.id == task_id:
+            return NoReply(
+                f"{begun}: it is slow; the worker {worker} has been running it since {since(task)}",
+                "it runs on, and its result is lost; give it longer with --timeout",
+            )
+    listening = f"{_listening(survey.consumers)} on {name.queue}"
+    if running:
+        shown = [f"{worker} runs {task.name} since {since(task)}" for worker, task in running[:_SHOWN]]
+        shown += [f"{len(running) - _SHOWN} more"] if len(running) > _SHOWN else []
+        return NoReply(f"{begun}: {listening}, busy: {'; '.join(shown)}{_waiting(survey)}", _RETRY)
+    idle = f"{begun}: {listening} and {'runs' if survey.consumers == 1 else 'run'} nothing now{_waiting(survey)}"
+    return NoReply(idle, "it ended as its time ran out, or the process that ran it died: look into the worker's log")
+
+
+def since(task: Running) -> str:
+    """Since when a task runs, and for how long; by the worker's clock, which may differ from ours."""
+    now = time()
+    begun = min(task.since, now)
+    return f"{strftime('%H:%M:%S', localtime(begun))} ({now - begun:.0f} s)" if task.since else "a moment"
+
+
+def _listening(consumers: int) -> str:
+    return "1 worker is listening" if consumers == 1 else f"{consumers} workers are listening"
+
+
+def _waiting(survey: Survey) -> str:
+    return f"; {survey.waiting} more {'call waits' if survey.waiting == 1 else 'calls wait'}" if survey.waiting else ""
