@@ -20,7 +20,7 @@ from mpcli.verbs.where import Where
 from mpcli.wire.events import EVENT_EXCHANGE
 from mpcli.wire.message import Message
 from mpcli.wire.tap import MAX_MESSAGES
-from mpcli.wire.taps import Arrived, Dropped, Event, Exchange, Gap, Lost, Place, Ready, watch
+from mpcli.wire.taps import Arrived, Dropped, Event, Exchange, Gap, Lost, Place, Pulse, Ready, watch
 
 
 class Started:
@@ -90,7 +90,7 @@ def tail(
     """
     condition = Where(where) if where else None
     around = resolve(start, context)
-    known = _services(around)
+    known = known_services(around)
     selection = Selection(patterns, around.prefix, known)
     places = [Place(str(mode), around.endpoint(mode).url, selection.sources(mode)) for mode in Mode]
     with ExitStack() as stack:
@@ -98,7 +98,7 @@ def tail(
         events = stack.enter_context(closing(watch(places, seconds=seconds, max_messages=bound)))
         for event in events:
             if isinstance(event, Ready):
-                waiting = _waiting(event, selection.services, known)
+                waiting = absent_services(event, selection.services, known)
                 if record is not None:  # only now: a file for a service that does not exist would stay behind
                     sieve.write_to(stack.enter_context(Writer(record)))
                 yield Started(selection.services, waiting, parameter_names(start) if show else {}, sieve.summary)
@@ -109,7 +109,8 @@ def tail(
         yield sieve.summary
 
 
-def _services(around: Context) -> list[str]:
+def known_services(around: Context) -> list[str]:
+    """The services of the platform that the context belongs to; none outside of one."""
     if not around.root:
         return []
     from mpcli.platform.layout import load_platform
@@ -117,12 +118,18 @@ def _services(around: Context) -> list[str]:
     return [service.name for service in load_platform(Path(around.root)).services()]
 
 
-def _waiting(ready: Ready, services: list[str], known: list[str]) -> list[str]:
+def absent_services(ready: Ready, services: list[str], known: list[str]) -> list[str]:
+    """Those without an exchange, which are waited for. Raises `UnknownService` for one that is not known either."""
     absent = [name for name in services if all(name in missing for missing in ready.missing.values())]
     for name in absent:
         if name not in known:
             raise UnknownService(f"no service {name} on either broker", f"known here: {', '.join(known) or 'none'}")
     return absent
+
+
+def message_kinds(services: list[str]) -> dict[str, str]:
+    """By exchange, what kind of message a tap gets there; on all others it is a task."""
+    return {EVENT_EXCHANGE: EVENT, **{dead_letter_exchange(service): DEAD for service in services}}
 
 
 class _Sieve:
@@ -134,7 +141,7 @@ class _Sieve:
         self._limit = limit
         self._writer: Writer | None = None
         self._show = show
-        self._dead = {dead_letter_exchange(service) for service in selection.services}
+        self._kinds = message_kinds(selection.services)
         self._pairing = Pairing()
         self._filtered = where is not None or not selection.everything
         self.summary = Summary()
@@ -157,14 +164,12 @@ class _Sieve:
                     yield Batch(items)
             else:
                 self._copy(event)
-        elif not isinstance(event, Ready):
+        elif not isinstance(event, (Ready, Pulse)):
             self._note(event)
             yield event
 
     def _kind(self, message: Message) -> str:
-        if message.exchange == EVENT_EXCHANGE:
-            return EVENT
-        return DEAD if message.exchange in self._dead else TASK
+        return self._kinds.get(message.exchange, TASK)
 
     def _copy(self, event: Arrived) -> None:
         """Everything as it is, nothing decoded."""

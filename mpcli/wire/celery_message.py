@@ -22,7 +22,7 @@ _REPR_SIZE = 1024  # as Celery cuts them
 _SECRET = re.compile(r"passw(?:or)?d|secret|token|authorization|api_?key", re.IGNORECASE)
 _FINAL = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 # The caller's patience, for the calls that the task makes in turn; read by mpcli.bus.
-_BUDGET_HEADER, _SENT_HEADER = "mp_budget", "mp_sent"
+_BUDGET_HEADER, SENT_HEADER = "mp_budget", "mp_sent"
 
 
 class TaskMessage:
@@ -55,7 +55,7 @@ def sync_message(
     body = encode_arguments(name, args, kwargs)
     task_id = new_id()
     headers = _headers(name, task_id, args, kwargs, body, ignore_result=False)
-    headers |= {_BUDGET_HEADER: float(patience), _SENT_HEADER: time()}
+    headers |= {_BUDGET_HEADER: float(patience), SENT_HEADER: time()}
     properties = _properties(task_id, headers, TRANSIENT)
     properties |= {"reply_to": reply_to, "expiration": str(max(1, round(patience * 1000)))}
     return TaskMessage(task_id, properties, body)

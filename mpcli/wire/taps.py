@@ -83,7 +83,13 @@ class Ready:
         self.missing = missing
 
 
-Event = Arrived | Dropped | Lost | Gap | Exchange | Ready
+class Pulse:
+    """Time has passed; only for those who asked to be told."""
+
+    __slots__ = ()
+
+
+Event = Arrived | Dropped | Lost | Gap | Exchange | Ready | Pulse
 
 
 class Place:
@@ -164,12 +170,18 @@ class _Line:
 
 
 def watch(
-    places: list[Place], *, seconds: float | None = None, max_messages: int = MAX_MESSAGES, until: int | None = None
+    places: list[Place],
+    *,
+    seconds: float | None = None,
+    max_messages: int = MAX_MESSAGES,
+    until: int | None = None,
+    pulse: float | None = None,
 ) -> Generator[Event, None, None]:
     """What passes all places, as it comes: for so many seconds, until the descriptor `until` can be read, or until the
     iterator is closed.
 
-    Messages are acknowledged when the iterator is asked for more: a caller that saved them first loses none. Raises
+    With `pulse` there is a `Pulse` at least every so many seconds, for a caller that must look at the clock. Messages
+    are acknowledged when the iterator is asked for more: a caller that saved them first loses none. Raises
     `MpError` when a broker cannot be tapped at the start, or refuses later on.
     """
     stop_at = None if seconds is None else monotonic() + seconds
@@ -182,10 +194,13 @@ def watch(
             while stop_at is None or monotonic() < stop_at:
                 for line in lines:
                     yield from _tick(line, selector)
-                for key, _ in selector.select(_pause(lines, stop_at)):
+                pause = _pause(lines, stop_at)
+                for key, _ in selector.select(pause if pulse is None else min(pause, pulse)):
                     if key.data is None:
                         return
                     yield from _read(key.data, selector)
+                if pulse is not None:
+                    yield Pulse()
             for line in lines:
                 yield from _last_count(line)
         finally:

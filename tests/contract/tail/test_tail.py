@@ -5,124 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from mpcli.recording.reader import Reader
-from mpcli.wire.connection import Connection
-from mpcli.wire.handshake import connect
-from mpcli.wire.message import Message
-from mpcli.wire.methods import EXCHANGE_DECLARE
 
 DEADLINE = 30.0
 HOSTILE = "\x1b]0;owned\x07\x9b2J\u202e"
 
 
-def task(name: str, *args, task_id: str = "id-1", exchange: str = "mplogin", **kwargs) -> Message:
-    headers = {"lang": "py", "task": name, "id": task_id, "root_id": task_id, "parent_id": None, "retries": 0}
-    headers |= {"eta": None, "expires": None, "origin": "gen1@host", "argsrepr": repr(args), "kwargsrepr": repr(kwargs)}
-    properties = {"content_type": "application/json", "content_encoding": "utf-8", "headers": headers}
-    body = json.dumps([args, kwargs, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
-    return Message.build(exchange, name, {**properties, "correlation_id": task_id}, body.encode())
-
-
-def event(what: str, task_id: str = "id-1", **fields) -> Message:
-    body = json.dumps(
-        [{"type": f"task-{what}", "uuid": task_id, "timestamp": time.time(), "hostname": "w@h", **fields}]
-    )
-    return Message.build("celeryev", "task.multi", {"content_type": "application/json"}, body.encode())
-
-
-class Bus:
-    """Both brokers with the exchanges of a service and of the workers' events."""
-
-    def __init__(self, brokers) -> None:
-        self.brokers = brokers
-        self.sync, self.async_ = connect(brokers.sync.url), connect(brokers.async_.url)
-        for connection in (self.sync, self.async_):
-            for exchange, kind in (("mplogin", "topic"), ("celeryev", "topic"), ("mplogin.dead", "fanout")):
-                connection.request(EXCHANGE_DECLARE, exchange, kind, False, True, False, False, False, {})
-
-    def publish(self, *messages: Message, connection: Connection | None = None) -> None:
-        connection = connection or self.sync
-        connection.send(b"".join(m.publish_frames(1, connection.frame_max, mandatory=False) for m in messages))
-
-    def close(self) -> None:
-        self.sync.close()
-        self.async_.close()
-
-
-@pytest.fixture
-def bus(brokers) -> Iterator[Bus]:
-    bus = Bus(brokers)
-    yield bus
-    bus.close()
-
-
-class Tail:
-    """A running `mp tail`, ready."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.notes: list[str] = []
-        self._ready = threading.Event()
-        self._reader = threading.Thread(target=self._read_notes, daemon=True)
-        self._reader.start()
-        assert self._ready.wait(DEADLINE), self.notes
-
-    def _read_notes(self) -> None:
-        for line in self.process.stderr:
-            self.notes.append(line)
-            if "tapping" in line:
-                self._ready.set()
-
-    def lines(self) -> list[str]:
-        """What it printed, to its end."""
-        timer = threading.Timer(DEADLINE, self.process.kill)
-        timer.start()
-        out = self.process.stdout.read()
-        self.process.wait(DEADLINE)
-        timer.cancel()
-        self._reader.join(DEADLINE)
-        return out.splitlines()
-
-    def json(self) -> list[dict]:
-        return [json.loads(line) for line in self.lines()]
-
-
-@contextmanager
-def tail(brokers, *argv: str, cwd=None, **options) -> Iterator[Tail]:
-    environment = {**os.environ, "MP_SYNC_URL": brokers.sync.url, "MP_ASYNC_URL": brokers.async_.url}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mpcli", "tail", *argv],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=cwd,
-        **options,
-    )
-    try:
-        yield Tail(process)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
-
-
-def left_behind(brokers) -> set[str]:
-    deadline = time.monotonic() + DEADLINE
-    while (left := {*brokers.sync.queues(), *brokers.async_.queues()}) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return left
-
-
-def test_messages_of_both_brokers_with_their_outcomes(brokers, bus, tmp_path) -> None:
+def test_messages_of_both_brokers_with_their_outcomes(brokers, bus, tmp_path, task, event, tail, left_behind) -> None:
     with tail(brokers, "mplogin", "--limit", "3", cwd=tmp_path) as running:
         bus.publish(task("mplogin.sync.register", "a@b.c", password="hunter2", amount=5))
         bus.publish(
@@ -146,7 +39,7 @@ def test_messages_of_both_brokers_with_their_outcomes(brokers, bus, tmp_path) ->
     assert left_behind(brokers) == set()
 
 
-def test_where_and_patterns_leave_out_the_rest(brokers, bus, tmp_path) -> None:
+def test_where_and_patterns_leave_out_the_rest(brokers, bus, tmp_path, task, tail) -> None:
     where = 'task.endswith("register") and kwargs["amount"] > 100'
     with tail(brokers, "mplogin.sync.re*", "--where", where, "--limit", "1", cwd=tmp_path) as running:
         bus.publish(
@@ -160,7 +53,7 @@ def test_where_and_patterns_leave_out_the_rest(brokers, bus, tmp_path) -> None:
     assert "KeyError" in running.notes[-1]
 
 
-def test_a_dead_letter_is_shown_with_its_reason(brokers, bus, tmp_path) -> None:
+def test_a_dead_letter_is_shown_with_its_reason(brokers, bus, tmp_path, task, tail) -> None:
     message = task("mplogin.async.mail", task_id="id-9", exchange="mplogin.dead")
     death = {"x-death": [{"reason": "rejected", "queue": "mplogin.async", "count": 1}]}
     message = message.changed(headers={**message.headers, **death})
@@ -170,7 +63,7 @@ def test_a_dead_letter_is_shown_with_its_reason(brokers, bus, tmp_path) -> None:
     assert (line["kind"], line["reason"], line["task"]) == ("dead", "rejected", "mplogin.async.mail")
 
 
-def test_a_recording_holds_what_was_sent_unmasked(brokers, bus, tmp_path) -> None:
+def test_a_recording_holds_what_was_sent_unmasked(brokers, bus, tmp_path, task, event, tail) -> None:
     file = tmp_path / "seen.mprec"
     sent = [task("mplogin.sync.register", task_id=str(n), password="hunter2", n=n) for n in range(2000)]
     happened = event("succeeded", "7", runtime=0.1, result="1")
@@ -186,7 +79,7 @@ def test_a_recording_holds_what_was_sent_unmasked(brokers, bus, tmp_path) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_whatever_ends_it_nothing_is_left_behind(brokers, bus, tmp_path, number) -> None:
+def test_whatever_ends_it_nothing_is_left_behind(brokers, bus, tmp_path, task, tail, left_behind, number) -> None:
     file = tmp_path / "seen.mprec"
     with tail(brokers, "mplogin", "--record", str(file), "--json", cwd=tmp_path) as running:
         bus.publish(task("mplogin.sync.register"))
@@ -201,7 +94,7 @@ def test_whatever_ends_it_nothing_is_left_behind(brokers, bus, tmp_path, number)
         assert any("1 messages" in line for line in running.notes)
 
 
-def test_no_control_of_a_message_reaches_the_terminal(brokers, bus, tmp_path) -> None:
+def test_no_control_of_a_message_reaches_the_terminal(brokers, bus, tmp_path, task, event) -> None:
     import pty
 
     hostile = task(f"mplogin.sync.x{HOSTILE}", HOSTILE, task_id=HOSTILE)
