@@ -127,4 +127,6 @@ class _Screen:
                 found = tapping.so_far() if tapping is not None else None
                 if found is not None:
                     self.show(found)
+                else:
+                    print_note("mp: nothing of it passed so far")
                 raise

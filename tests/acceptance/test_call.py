@@ -80,6 +80,31 @@ def test_a_task_that_raises_shows_type_message_and_remote_traceback(shop: Shop) 
     assert message.startswith("mp: mplogin.sync.register raised ")
 
 
+def test_a_trace_of_a_call_is_one_tree_over_services_and_brokers(shop: Shop) -> None:
+    picture = shop.folder / "register.svg"  # type: ignore[attr-defined]
+    done = shop("trace", "--call", "mplogin.sync.register", _user(), "--svg", str(picture))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    root, *below = found["tasks"]
+    assert (root["task"], root["state"], found["complete"]) == ("mplogin.sync.register", "succeeded", True)
+    assert {(task["depth"], task["task"], task["broker"], task["state"]) for task in below} == {
+        (1, "mpwallet.sync.open", "sync", "succeeded"),
+        (1, "mplogin.async.send_welcome_email", "async", "succeeded"),
+    }
+    assert all(task["parent_id"] == root["id"] for task in below)
+    assert root["attempts"][0]["seconds"] >= below[0]["attempts"][0]["seconds"] > 0
+    assert picture.read_text().count("<g>") == 3
+
+
+def test_a_trace_of_a_call_that_fails_is_shown_all_the_same(shop: Shop) -> None:
+    done = shop("trace", "--call", "mpwallet.sync.balance", "wallet_id=nowhere")
+    assert done.returncode == 3
+    (only,) = json.loads(done.stdout)["tasks"]
+    assert (only["state"], only["attempts"][0]["outcome"]) == ("failed", "failed")
+    assert "UnknownWallet" in only["attempts"][0]["error"]
+    assert done.stderr.splitlines()[-2].startswith("mp: mpwallet.sync.balance raised ")
+
+
 def test_nobody_listening_is_said_at_the_timeout(shop: Shop) -> None:
     worker = _pid(shop, "mpwallet.sync")
     os.kill(worker, signal.SIGSTOP)  # first busy to the eye of the caller ...
