@@ -23,6 +23,8 @@ _COLUMNS = 12
 # What is kept free of a cut result: the call above it, the line below it, the prompt and what follows.
 _MARGIN = 6
 _LEAST = 20
+# Whose objects are data: they hold what their repr says and nothing else.
+_DATA = ("builtins", "datetime", "decimal", "uuid")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def show_value(value: object, form: str = AUTO, seconds: float | None = None, wh
         print_line(json_text(value) if form in (AUTO, JSON) else escape(_plain(value, form)))
         return
     console = rich_console()
-    lines = console.render_lines(_renderable(masked(_as_data(value, form)), form, console.width), pad=False)
+    lines = console.render_lines(_renderable(_for_eyes(value, form), form, console.width), pad=False)
     while lines and not "".join(segment.text for segment in lines[-1]).strip():
         lines.pop()  # the frame of a table
     shown = len(lines) if whole else _fitting(len(lines), console.height)
@@ -56,7 +58,7 @@ def page_value(value: object, form: str) -> None:
     console = rich_console()
     # less shows colours only when it is told to.
     with console.pager(styles="R" in os.environ.get("LESS", "") and wants_colour(True)):
-        console.print(_renderable(masked(_as_data(value, form)), form, console.width))
+        console.print(_renderable(_for_eyes(value, form), form, console.width))
 
 
 def show_dim(text: str) -> None:
@@ -108,8 +110,32 @@ def _fitting(lines: int, height: int) -> int:
     return min(lines, most)
 
 
-def _as_data(value: object, form: str) -> object:
-    return json.loads(json_text(value)) if form == JSON else value
+def _for_eyes(value: object, form: str) -> object:
+    """The value with its secrets hidden; what is no data as its repr. For JSON, only what JSON has."""
+    told = _told(masked(value))
+    return json.loads(json_text(told)) if form == JSON else told
+
+
+class _Repr:
+    """What is no data speaks for itself."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, value: object) -> None:
+        self._text = masked_text(repr(value))
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _told(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _told(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_told(inner) for inner in value]
+    if type(value) is tuple:
+        return tuple(_told(inner) for inner in value)
+    return value if value is None or type(value).__module__ in _DATA else _Repr(value)
 
 
 def _plain(value: object, form: str) -> str:
@@ -145,14 +171,10 @@ def _text(text: str) -> RenderableType:
 
 
 def _pretty(value: object, width: int) -> str:
-    """As Python writes it, over several lines where one is too long. What is no data speaks for itself, masked."""
+    """As Python writes it, over several lines where one is too long."""
     from rich.pretty import pretty_repr
 
-    return pretty_repr(value, max_width=width) if _is_data(value) else masked_text(repr(value))
-
-
-def _is_data(value: object) -> bool:
-    return value is None or isinstance(value, (dict, list, tuple, set, frozenset, str, bytes, int, float))
+    return repr(value) if isinstance(value, _Repr) else pretty_repr(value, max_width=width)
 
 
 def _is_tabular(value: object) -> bool:

@@ -33,7 +33,9 @@ class Logged:
 def export(log: Sequence[Logged], timeout: float, is_service: Callable[[str], bool], as_test: bool) -> str:
     """The text of the script, or of a test that asserts what can be the same the next time: keys, types, errors."""
     writer = _Writer(log, is_service, as_test)
-    body = [line for logged in log for line in writer.cell(logged)] or ["pass"]
+    body = [line for logged in log for line in writer.cell(logged)]
+    if all(line.startswith("#") for line in body):
+        body.append("pass")
     head = _HEAD.format(
         what="test" if as_test else "script",
         imports="\nimport pytest\n" if writer.raises else "",
@@ -123,7 +125,12 @@ class _Writer:
                 raise _Untranslatable(f"it uses {node.id} without a task")
         if not logged.raised:
             edits += self._uses(tree, offsets, logged.value)
-        return _edited(source, edits).rstrip("\n")
+        written = _edited(source, edits).rstrip("\n")
+        try:
+            ast.parse(written)
+        except SyntaxError:
+            raise _Untranslatable("it is Python only in the shell") from None
+        return written
 
     def _uses(self, tree: ast.Module, offsets: _Offsets, value: object) -> Iterator[tuple[int, int, str]]:
         """Keep the value of each expression where it is wanted, print or assert that of the last."""
