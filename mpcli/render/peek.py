@@ -20,7 +20,7 @@ def show_peek(events: Iterable[PeekEvent], as_json: bool, full: bool) -> None:
         if isinstance(event, Cost):
             cost = event
             screen.parameters = event.parameters
-            print_note(f"mp: {_cost(event)}")
+            print_note(f"mp: {cost_text(event)}")
         elif isinstance(event, Peeked):
             sys.stdout.write("".join(map(screen.item, event.items)))
             sys.stdout.flush()
@@ -28,7 +28,8 @@ def show_peek(events: Iterable[PeekEvent], as_json: bool, full: bool) -> None:
             print_note(f"mp: {summary_text(event, cost)}")
 
 
-def _cost(cost: Cost) -> str:
+def cost_text(cost: Cost) -> str:
+    """What waits there, and what the look is going to cost."""
     waiting = f"{cost.queue} ({cost.broker}, {cost.type}): {cost.ready} waiting, {counted(cost.consumers, 'consumer')}"
     if not cost.take:
         return f"{waiting}; what workers hold cannot be looked at"

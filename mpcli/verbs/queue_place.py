@@ -11,8 +11,6 @@ from mpcli.platform.contexts import Context, Endpoint
 from mpcli.wire.codec import Table
 from mpcli.wire.holding import Holding, hold
 
-_DEAD = ".dead"
-
 
 class QueuePlace:
     """A queue and its broker. `guess` are arguments that it has if it is what its name says."""
@@ -47,7 +45,7 @@ def held(around: Context, place: QueuePlace, name: str) -> Iterator[Holding]:
 
 def is_dead(queue: str) -> bool:
     """Whether the name is one of a dead-letter queue."""
-    return queue.endswith(_DEAD)
+    return queue.endswith(".dead")
 
 
 def locate(around: Context, queue: str, broker: str = "") -> QueuePlace:
