@@ -32,9 +32,10 @@ def masked(value: object) -> object:
             key: HIDDEN if isinstance(key, str) and is_secret(key) and inner is not None else masked(inner)
             for key, inner in value.items()
         }
-    if isinstance(value, list):
-        return [masked(inner) for inner in value]
-    return tuple(masked(inner) for inner in value) if type(value) is tuple else value
+    if isinstance(value, (list, tuple)):
+        hidden = [masked(inner) for inner in value]
+        return tuple(hidden) if type(value) is tuple else hidden
+    return value
 
 
 def harmless(value: object) -> bool:

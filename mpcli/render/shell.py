@@ -113,7 +113,7 @@ def _fitting(lines: int, height: int) -> int:
 def _for_eyes(value: object, form: str) -> object:
     """The value with its secrets hidden; what is no data as its repr. For JSON, only what JSON has."""
     told = _told(masked(value))
-    return json.loads(json_text(told)) if form == JSON else told
+    return json.loads(json_text(told)) if form == JSON and not isinstance(told, _Repr) else told
 
 
 class _Repr:
@@ -131,15 +131,14 @@ class _Repr:
 def _told(value: object) -> object:
     if isinstance(value, dict):
         return {key: _told(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_told(inner) for inner in value]
-    if type(value) is tuple:
-        return tuple(_told(inner) for inner in value)
+    if isinstance(value, (list, tuple)):
+        told = [_told(inner) for inner in value]
+        return told if isinstance(value, list) else tuple(told)
     return value if value is None or type(value).__module__ in _DATA else _Repr(value)
 
 
 def _plain(value: object, form: str) -> str:
-    return _grid(value) if form == TABLE else _pretty(value, 10_000)
+    return _grid(value) if form == TABLE else repr(value)
 
 
 def _grid(value: object) -> str:
@@ -149,6 +148,8 @@ def _grid(value: object) -> str:
 
 
 def _renderable(value: object, form: str, width: int) -> RenderableType:
+    if isinstance(value, _Repr):
+        return _text(escape(repr(value)))
     if form == JSON:
         from rich.syntax import Syntax
 
@@ -174,7 +175,7 @@ def _pretty(value: object, width: int) -> str:
     """As Python writes it, over several lines where one is too long."""
     from rich.pretty import pretty_repr
 
-    return repr(value) if isinstance(value, _Repr) else pretty_repr(value, max_width=width)
+    return pretty_repr(value, max_width=width)
 
 
 def _is_tabular(value: object) -> bool:
