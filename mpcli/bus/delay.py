@@ -8,15 +8,16 @@ wait (kombu.transport.native_delayed_delivery); the sender chooses it by publish
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mpcli.bus.connecting import broker_error
 from mpcli.bus.naming import TaskName, binding_key
-from mpcli.bus.outlet import Outgoing
 from mpcli.errors import UnknownService, UsageError
 
-_FIRST_EXCHANGE = "celery_delayed_27"
-_LAST_EXCHANGE = "celery_delayed_delivery"
+if TYPE_CHECKING:
+    from mpcli.bus.outlet import Outgoing
+
+FIRST_EXCHANGE = "celery_delayed_27"
+LAST_EXCHANGE = "celery_delayed_delivery"
 # 28 bits of seconds, 8.5 years.
 _MAX_SECONDS = 2**28 - 1
 
@@ -45,7 +46,7 @@ class Delay(NamedTuple):
     @property
     def waits(self) -> bool:
         """Whether there is a whole second or more to wait."""
-        return self.eta is not None and self._seconds() >= 1
+        return self.eta is not None and self.seconds >= 1
 
     def headers(self) -> dict[str, object]:
         """Of Celery's task message."""
@@ -54,7 +55,9 @@ class Delay(NamedTuple):
             "expires": self.expires.isoformat() if self.expires else None,
         }
 
-    def _seconds(self) -> int:
+    @property
+    def seconds(self) -> int:
+        """Whole seconds from now to the `eta`."""
         assert self.eta is not None
         return int((self.eta - datetime.now(UTC)).total_seconds())
 
@@ -64,6 +67,8 @@ class Delay(NamedTuple):
         from amqp.exceptions import ChannelError, NotFound
         from kombu.transport.native_delayed_delivery import calculate_routing_key
 
+        from mpcli.bus.connecting import broker_error
+
         try:
             with connection.channel() as channel:
                 channel.queue_declare(task.queue, passive=True)
@@ -71,7 +76,7 @@ class Delay(NamedTuple):
             raise UnknownService(
                 f"there is no queue {task.queue} on the broker", "it appears when the service's worker first starts"
             ) from None
-        seconds = self._seconds()
+        seconds = self.seconds
         if seconds < 1:
             return
         try:
@@ -80,17 +85,22 @@ class Delay(NamedTuple):
             return  # no service with a quorum queue ever ran here: its worker holds the message by its eta
         except ChannelError as error:
             raise broker_error(error, connection.host, "to let a message wait") from error
-        outgoing.exchange = _FIRST_EXCHANGE
+        outgoing.exchange = FIRST_EXCHANGE
         outgoing.properties["routing_key"] = calculate_routing_key(seconds, task.routing_key)
 
     def _bind(self, connection: Any, task: TaskName) -> None:
         """As the service's worker binds a quorum queue; one of another type is not bound, and a message that waited
         would be dropped. Binding again what is bound changes nothing."""
-        key = f"#.{binding_key(task.service, task.mode)}"
+        key = delayed_binding(task)
         with connection.channel() as channel:
-            channel.exchange_declare(_FIRST_EXCHANGE, "topic", passive=True)
-            channel.exchange_bind(task.exchange, _LAST_EXCHANGE, key)
+            channel.exchange_declare(FIRST_EXCHANGE, "topic", passive=True)
+            channel.exchange_bind(task.exchange, LAST_EXCHANGE, key)
             channel.queue_bind(task.queue, task.exchange, key)
+
+
+def delayed_binding(task: TaskName) -> str:
+    """What binds the queue to where a message comes out of the cascade: it still has the bits in front of its key."""
+    return f"#.{binding_key(task.service, task.mode)}"
 
 
 def _moment(value: float | datetime | None, what: str) -> datetime | None:

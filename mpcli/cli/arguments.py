@@ -25,10 +25,26 @@ _GRACE = 0.5
 _PATIENCE = 10.0
 
 
-class CallOptions:
-    """How to call; `timeout` is in seconds."""
+CODE_KINDS = ("python", "pytest", "curl")
 
-    __slots__ = ("as_json", "check", "context", "timeout", "wait", "yes")
+
+class CallOptions:
+    """How to call. `timeout` is in seconds, `countdown`, `eta` and `expires` as they were typed; `as_code` is one of
+    `CODE_KINDS`, empty to call."""
+
+    __slots__ = (
+        "as_code",
+        "as_json",
+        "check",
+        "context",
+        "countdown",
+        "eta",
+        "expires",
+        "timeout",
+        "trace",
+        "wait",
+        "yes",
+    )
 
     def __init__(
         self,
@@ -37,6 +53,11 @@ class CallOptions:
         as_json: bool = False,
         check: bool = True,
         wait: bool = False,
+        countdown: str = "",
+        eta: str = "",
+        expires: str = "",
+        trace: bool = False,
+        as_code: str = "",
         context: str = "",
         yes: bool = False,
     ) -> None:
@@ -44,6 +65,11 @@ class CallOptions:
         self.as_json = as_json
         self.check = check
         self.wait = wait
+        self.countdown = countdown
+        self.eta = eta
+        self.expires = expires
+        self.trace = trace
+        self.as_code = as_code
         self.context = context
         self.yes = yes
 

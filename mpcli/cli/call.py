@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from mpcli.errors import UsageError
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -30,6 +32,15 @@ def call(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the end of an async task, by its workers' events.")
     ] = False,
+    countdown: Annotated[
+        str, typer.Option(metavar="TIME", help="An async task begins after this time: 90, 5m, 1h.")
+    ] = "",
+    eta: Annotated[str, typer.Option(metavar="MOMENT", help="It begins then: 2030-01-31T12:00.")] = "",
+    expires: Annotated[str, typer.Option(metavar="TIME", help="It is dropped if it has not begun by then.")] = "",
+    trace: Annotated[bool, typer.Option("--trace", help="Show when the message was where.")] = False,
+    as_code: Annotated[
+        str, typer.Option("--as-code", metavar="KIND", help="Print the call as python, pytest or curl; send nothing.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON; the default when piped.")] = False,
     no_check: Annotated[bool, typer.Option("--no-check", help="Send the arguments as they are, unchecked.")] = False,
     context: Annotated[str, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = "",
@@ -41,8 +52,13 @@ def call(
 
     Example: mp call mplogin.sync.register user_obj:='{"email": "a@b.c"}'
     """
-    from mpcli.cli.arguments import CallOptions, build_request
+    from mpcli.cli.arguments import CODE_KINDS, CallOptions, build_request
     from mpcli.cli.fast_call import run_request
 
-    options = CallOptions(timeout=timeout, as_json=as_json, check=not no_check, wait=wait, context=context, yes=yes)
+    if as_code and as_code not in CODE_KINDS:
+        raise UsageError(f"--as-code {as_code!r} is none of {', '.join(CODE_KINDS)}", "for example --as-code python")
+    options = CallOptions(
+        timeout=timeout, as_json=as_json, check=not no_check, wait=wait, countdown=countdown, eta=eta, expires=expires,
+        trace=trace, as_code=as_code, context=context, yes=yes,
+    )  # fmt: skip
     return run_request(build_request(task, items or [], args, kwargs, options))

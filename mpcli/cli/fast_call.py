@@ -9,10 +9,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mpcli.cli.arguments import CallOptions, CallRequest
 
-_FLAGS = ("--json", "--yes", "--no-check", "--wait", "--debug")
-_VALUES = ("--timeout", "--args", "--kwargs", "--context")
+_FLAGS = ("--json", "--yes", "--no-check", "--wait", "--trace", "--debug")
+_VALUES = ("--timeout", "--args", "--kwargs", "--context", "--countdown", "--eta", "--expires", "--as-code")
 
 
 def run(argv: list[str]) -> int | None:
@@ -56,10 +58,10 @@ def parse(argv: list[str]) -> Words | None:
 
 
 def _options(flags: set[str], values: dict[str, str]) -> CallOptions | None:
-    from mpcli.cli.arguments import CallOptions
+    from mpcli.cli.arguments import CODE_KINDS, CallOptions
 
-    timeout = values.get("--timeout", "10")
-    if not _is_plain_number(timeout):
+    timeout, as_code = values.get("--timeout", "10"), values.get("--as-code", "")
+    if not _is_plain_number(timeout) or (as_code and as_code not in CODE_KINDS):
         return None
     return CallOptions(
         timeout=float(timeout),
@@ -68,6 +70,11 @@ def _options(flags: set[str], values: dict[str, str]) -> CallOptions | None:
         yes="--yes" in flags,
         check="--no-check" not in flags,
         wait="--wait" in flags,
+        countdown=values.get("--countdown", ""),
+        eta=values.get("--eta", ""),
+        expires=values.get("--expires", ""),
+        trace="--trace" in flags,
+        as_code=as_code,
     )
 
 
@@ -78,24 +85,75 @@ def _is_plain_number(text: str) -> bool:
 
 def run_request(request: CallRequest) -> int:
     """Call, then show; what is to be known in between goes to stderr."""
+    options = request.options
+    timing = _timing(options)
+    if options.as_code:
+        return _show_code(request, timing)
     from mpcli.render.asking import asker
     from mpcli.render.call import show_outcome
     from mpcli.verbs.call import call_task
 
+    delay = hops = None
+    if timing:
+        from mpcli.bus.delay import Delay
+
+        delay = Delay.of(**timing)  # type: ignore[arg-type]  # each has the type of its name
+    if options.trace:
+        from mpcli.wire.hops import Hops
+
+        hops = Hops()
+    try:
+        outcome = call_task(
+            request.task,
+            request.args,
+            request.kwargs,
+            timeout=options.timeout,
+            context=options.context,
+            yes=options.yes,
+            check=options.check,
+            wait=options.wait,
+            delay=delay,
+            hops=hops,
+            ask=asker(),
+            note=_note,
+        )
+    finally:
+        if hops is not None and not options.as_json:
+            from mpcli.render.call import show_hops
+
+            show_hops(hops)
+    show_outcome(outcome, as_json=options.as_json, hops=hops)
+    return 0
+
+
+def _timing(options: CallOptions) -> dict[str, float | datetime]:
+    """When a task may begin and until when, as `Caller.with_options` names it. Raises `UsageError`."""
+    if not (options.countdown or options.eta or options.expires):
+        return {}
+    from mpcli.cli.moments import parse_timing
+
+    return parse_timing(options.countdown, options.eta, options.expires)
+
+
+def _show_code(request: CallRequest, timing: dict[str, float | datetime]) -> int:
+    from mpcli.render.console import print_line
+    from mpcli.render.escape import escape
+    from mpcli.verbs.as_code import as_code
+    from mpcli.verbs.call import DEFAULT_TIMEOUT
+
     options = request.options
-    outcome = call_task(
-        request.task,
-        request.args,
-        request.kwargs,
-        timeout=options.timeout,
-        context=options.context,
-        yes=options.yes,
-        check=options.check,
-        wait=options.wait,
-        ask=asker(),
-        note=_note,
-    )
-    show_outcome(outcome, as_json=options.as_json)
+    if timing:
+        from mpcli.bus.delay import Delay
+
+        Delay.of(**timing)  # type: ignore[arg-type]  # refused here, and not where the code runs
+    given = {"timeout": options.timeout} if options.timeout != DEFAULT_TIMEOUT else {}
+    text = as_code(
+        options.as_code, request.task, request.args, request.kwargs, {**given, **timing},
+        context=options.context, check=options.check,
+    )  # fmt: skip
+    print_line(escape(text))
+    if options.as_code == "curl":
+        _note("the edge is not built yet: this is the request that it will take")
     return 0
 
 

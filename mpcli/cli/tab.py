@@ -17,6 +17,7 @@ OPEN = ("=", ".", ":", "/", "@")
 # With more services than this, their names are offered first and their tasks behind the dot.
 _FEW_SERVICES = 8
 _CHOICES = {
+    "--as-code": "python|pytest|curl",
     "--broker": "auto|embedded|rabbitmq",
     "--example": "login|wallet",
     "SHELL": "bash|zsh|fish",

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-_UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +36,7 @@ def tail(
     """
     from contextlib import closing
 
+    from mpcli.cli.moments import parse_duration
     from mpcli.render.console import stdout_is_terminal
     from mpcli.render.tail import show_tail
     from mpcli.verbs import tail as verb
@@ -58,13 +56,3 @@ def tail(
     )
     with closing(events):
         show_tail(events, as_json or piped, full)
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in `30s`, `500ms`, `5m`, `1h` or `90`. Raises `UsageError`."""
-    from mpcli.errors import UsageError
-
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)", text.strip())
-    if not match:
-        raise UsageError(f"{text!r} is not a time", "for example 30s, 500ms, 5m or 1h")
-    return float(match[1]) * _UNITS[match[2]]

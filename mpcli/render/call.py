@@ -11,14 +11,21 @@ from mpcli.verbs.call import Outcome
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpcli.verbs.seen import Outcome as Ended
+    from mpcli.wire.hops import Hops
 
 
-def show_outcome(outcome: Outcome, as_json: bool) -> None:
-    """Print a sync task's result; an async task's id, bare for a person, else a JSON text; or how it ended."""
+def show_outcome(outcome: Outcome, as_json: bool, hops: Hops | None = None) -> None:
+    """Print a sync task's result; an async task's id, bare for a person, else a JSON text; or how it ended.
+
+    With `hops` and `as_json` it is one object, of the result or the id and the trace.
+    """
     if outcome.ended is not None:
         _show_end(outcome.ended, as_json)
         return
     value = outcome.value if outcome.mode is Mode.SYNC else outcome.id
+    if hops is not None and as_json:
+        key = "result" if outcome.mode is Mode.SYNC else "id"
+        value = {key: value, "trace": [hop.as_dict() for hop in hops.found]}
     if as_json or not sys.stdout.isatty():
         # ensure_ascii: whatever the reader's locale, and no control reaches a terminal behind the pipe.
         sys.stdout.write(json.dumps(value, default=as_plain) + "\n")
@@ -30,6 +37,18 @@ def show_outcome(outcome: Outcome, as_json: bool) -> None:
         print_json(json.loads(json.dumps(value, default=as_plain)))
     else:
         print_line(outcome.id)
+
+
+def show_hops(hops: Hops) -> None:
+    """A line for each hop, on stderr: milliseconds since the beginning, and who says so."""
+    from mpcli.render.console import print_note
+    from mpcli.render.escape import escape_line
+
+    for hop in sorted(hops.found, key=lambda hop: hop.at):
+        by = f"  {escape_line(hop.by)}, by its clock" if hop.by else ""
+        print_note(f"{hop.what[:20]:<10} {hop.at * 1000:9.1f} ms{by}")
+    if hops.silent:
+        print_note("no event came from the workers of this task: they send none")
 
 
 def _show_end(ended: Ended, as_json: bool) -> None:

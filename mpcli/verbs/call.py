@@ -7,6 +7,7 @@ workers, and what the task itself said. What is needed only to explain a failure
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 
 from mpcli.bus.naming import Mode, TaskName
 from mpcli.errors import BrokerUnreachable, UnknownService, UnknownTask, UsageError
@@ -16,9 +17,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from mpcli.bus.delay import Delay
     from mpcli.verbs.likely import Likely
     from mpcli.verbs.seen import Outcome as Ended
     from mpcli.wire.connection import Connection
+    from mpcli.wire.hops import Hops
 
     class Lines(Protocol):
         """Connections that stay open from one call to the next."""
@@ -73,6 +76,8 @@ def call_task(
     context: str | None = None,
     check: bool = True,
     wait: bool = False,
+    delay: Delay | None = None,
+    hops: Hops | None = None,
     yes: bool = False,
     ask: Ask | None = None,
     note: Note | None = None,
@@ -80,13 +85,14 @@ def call_task(
     """Call `task` and return its result, or send it when it is an async one.
 
     The arguments are held against the signature first, unless `check` is False. `timeout` is in seconds; with `wait` it
-    is also how long an async task's end is waited for. The broker is `url` or else that of the context, as seen from
+    is also how long an async task's end is waited for. `delay` says when an async task may begin and until when; `hops`
+    is told when the message was where. The broker is `url` or else that of the context, as seen from
     the folder `start`; `yes` and `ask` are for a context that wants to be asked (`allow_write`). `note` is told what
     the caller should know while there is still something to wait for. Raises `MpError` in all of its kinds.
     """
     return call_in(
         resolve(start, context), task, args, kwargs,
-        timeout=timeout, url=url, check=check, wait=wait, yes=yes, ask=ask, note=note,
+        timeout=timeout, url=url, check=check, wait=wait, delay=delay, hops=hops, yes=yes, ask=ask, note=note,
     )  # fmt: skip
 
 
@@ -100,6 +106,8 @@ def call_in(
     url: str = "",
     check: bool = True,
     wait: bool = False,
+    delay: Delay | None = None,
+    hops: Hops | None = None,
     yes: bool = False,
     ask: Ask | None = None,
     note: Note | None = None,
@@ -108,7 +116,12 @@ def call_in(
     """As `call_task`, in a context that was resolved already, and over open `lines`."""
     check_timeout(timeout)
     name = TaskName.parse(task, around.prefix)
-    attempt = _Attempt(around, name, note or _ignore, lines)
+    if delay is not None and name.mode is Mode.SYNC:
+        raise UsageError(
+            f"{name} is called and not sent: --countdown, --eta and --expires are for async tasks",
+            "a call that no worker has begun expires with --timeout",
+        )
+    attempt = _Attempt(around, name, note or _ignore, lines, delay, hops)
     if check:
         args, kwargs = attempt.check(args, kwargs, url)
     allow_write(around, f"call {name}", yes, ask)
@@ -144,11 +157,22 @@ def _ignore(text: str) -> None:
 class _Attempt:
     """One task, from one place."""
 
-    def __init__(self, around: Context, name: TaskName, note: Note, lines: Lines | None) -> None:
+    def __init__(
+        self,
+        around: Context,
+        name: TaskName,
+        note: Note,
+        lines: Lines | None,
+        delay: Delay | None,
+        hops: Hops | None,
+    ) -> None:
         self.around = around
         self.name = name
         self.note = note
-        self.lines = lines
+        # A delayed task and a traced one have a connection of their own.
+        self.lines = lines if delay is None and hops is None else None
+        self.delay = delay
+        self.hops = hops
 
     def check(self, args: list[object], kwargs: dict[str, object], url: str) -> tuple[list[object], dict[str, object]]:
         from mpcli.verbs.checking import check_arguments
@@ -176,7 +200,7 @@ class _Attempt:
                 return self.lines.call(endpoint.url, self.name, args, kwargs, timeout=timeout, nobody=nobody)
             from mpcli.wire.call import call
 
-            return call(endpoint.url, self.name, args, kwargs, timeout=timeout, nobody=nobody)
+            return call(endpoint.url, self.name, args, kwargs, timeout=timeout, nobody=nobody, hops=self.hops)
         except UnknownTask as error:
             likely = self.likely()
             error.hint = likely.hint(likely.source_tasks() or likely.live_tasks(endpoint)) or error.hint
@@ -203,9 +227,13 @@ class _Attempt:
             from mpcli.wire.call import send
             from mpcli.wire.handshake import connect
 
+            began = monotonic()
             with connect(endpoint.url, name=f"mp call {self.name}") as connection:
+                if self.hops is not None:
+                    self.hops.begin(began)
+                    self.hops.mark("connected")
                 told = self.survey(connection)
-                sent = send(connection, self.name, args, kwargs)
+                sent = send(connection, self.name, args, kwargs, self.delay, self.hops)
         if told:
             self.note(told)
         return sent
@@ -215,6 +243,11 @@ class _Attempt:
         from mpcli.wire.control import Control
 
         survey = Control(connection).survey(self.name.queue)
+        if not survey.exists and self.delay is not None:
+            raise UnknownService(
+                f"there is no queue {self.name.queue} on the broker at {connection.url.address}",
+                "it appears when the service's worker first starts: `mp up`",
+            )
         if str(self.name) in survey.tasks:
             return ""
         if survey.complete:

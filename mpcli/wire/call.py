@@ -28,6 +28,11 @@ from mpcli.wire.methods import (
 )
 from mpcli.wire.verdict import not_kept, unconfirmed, undelivered
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mpcli.bus.delay import Delay
+    from mpcli.wire.hops import Hops
+
 REPLY_TO = "amq.rabbitmq.reply-to"
 _WORK, _LOOK = 1, 2  # the channel that works, and the one whose close by the broker does no harm
 _CONFIRM_WAIT = 10.0
@@ -42,26 +47,39 @@ def call(
     *,
     timeout: float,
     nobody: Callable[[], None] | None = None,
+    hops: Hops | None = None,
 ) -> object:
     """Call a sync task and return its result, within `timeout` seconds.
 
     `nobody` is called at once when no worker listens on the queue; it may raise to give up, else the wait goes on, for
-    one may come. Raises `UnknownService`, `UnknownTask`, `RemoteError`, `NoReply`, `BrokerError`, `EncodingFailed`,
-    and `Interrupted` after Ctrl-C, when what had not begun was revoked.
+    one may come. `hops` are noted at the price of one more round trip. Raises `UnknownService`, `UnknownTask`,
+    `RemoteError`, `NoReply`, `BrokerError`, `EncodingFailed`, and `Interrupted` after Ctrl-C, when what had not begun
+    was revoked.
     """
     deadline = monotonic() + timeout
     message = sync_message(str(name), args, kwargs, REPLY_TO, timeout)
 
     def first(frame_max: int) -> bytes:
+        if hops is not None:
+            return hops.listening(message.id)
+        return work(frame_max)
+
+    def work(frame_max: int) -> bytes:
         return (
             BASIC_CONSUME.frame(_WORK, REPLY_TO, "", False, True, False, False, {})
             + publish_frames(_WORK, name, message, frame_max)
             + look_frames(name.queue)
         )
 
+    if hops is not None:
+        hops.begin(monotonic())
     with _connect(urls, name, min(timeout, CONNECT_TIMEOUT), first) as connection:
         try:
-            return _await_reply(connection, name, message.id, deadline, nobody)
+            if hops is not None:
+                hops.connected(connection)
+                connection.send(work(connection.frame_max))
+                hops.mark("published")
+            return _await_reply(connection, name, message.id, deadline, nobody, hops)
         except TimeoutError:
             from mpcli.wire.diagnosis import no_reply
 
@@ -70,6 +88,9 @@ def call(
             from mpcli.wire.interruption import interrupted_call
 
             raise interrupted_call(connection, name, message.id, deadline) from None
+        finally:
+            if hops is not None:
+                hops.finish(connection)
 
 
 def _connect(urls: str, name: TaskName, timeout: float, first: First) -> Connection:
@@ -79,9 +100,13 @@ def _connect(urls: str, name: TaskName, timeout: float, first: First) -> Connect
         raise Interrupted(f"interrupted before the broker answered: {name} was not called") from None
 
 
-def publish_frames(channel: int, name: TaskName, message: TaskMessage, frame_max: int) -> bytes:
-    """The frames that publish a task to its service, to be returned when no queue takes it."""
-    return BASIC_PUBLISH.frame(channel, name.exchange, name.routing_key, True, False) + encode_content(
+def publish_frames(
+    channel: int, name: TaskName, message: TaskMessage, frame_max: int, route: tuple[str, str] | None = None
+) -> bytes:
+    """The frames that publish a task to its service, or on the `route` of exchange and routing key, to be returned when
+    no queue takes it."""
+    exchange, routing_key = route or (name.exchange, name.routing_key)
+    return BASIC_PUBLISH.frame(channel, exchange, routing_key, True, False) + encode_content(
         channel, encode_properties(message.properties), message.body, frame_max
     )
 
@@ -92,11 +117,20 @@ def look_frames(queue: str, channel: int = _LOOK) -> bytes:
 
 
 def _await_reply(
-    connection: Connection, name: TaskName, task_id: str, deadline: float, nobody: Callable[[], None] | None
+    connection: Connection,
+    name: TaskName,
+    task_id: str,
+    deadline: float,
+    nobody: Callable[[], None] | None,
+    hops: Hops | None,
 ) -> object:
     while True:
         incoming = connection.receive(deadline)
+        if hops is not None and hops.take(incoming):
+            continue
         if incoming.method is BASIC_DELIVER:
+            if hops is not None:
+                hops.mark("replied")
             try:
                 return read_reply(name, task_id, incoming.properties, incoming.body)
             except Pending:
@@ -114,20 +148,36 @@ def raise_undelivered(connection: Connection, name: TaskName, incoming: Incoming
         raise error
 
 
-def send(connection: Connection, name: TaskName, args: list[object], kwargs: dict[str, object]) -> str:
+def send(
+    connection: Connection,
+    name: TaskName,
+    args: list[object],
+    kwargs: dict[str, object],
+    delay: Delay | None = None,
+    hops: Hops | None = None,
+) -> str:
     """Publish an async task over an open connection and return its id once the broker has it safe.
 
-    Raises `UnknownService`, `BrokerError`, `EncodingFailed`.
+    With a `delay` its queue must exist: no return of the broker tells after the wait that it does not. Raises
+    `UnknownService`, `BrokerError`, `EncodingFailed`, and `Interrupted` after Ctrl-C.
     """
-    message = async_message(str(name), args, kwargs)
-    connection.send(
-        CONFIRM_SELECT.frame(_WORK, False) + publish_frames(_WORK, name, message, connection.frame_max), _CONFIRM_WAIT
-    )
+    message = async_message(str(name), args, kwargs, delay.headers() if delay else None)
+    route = None
+    if delay is not None:
+        from mpcli.wire.delay import delayed_route
+
+        route = delayed_route(connection, name, delay)
+    publish = publish_frames(_WORK, name, message, connection.frame_max, route)
+    connection.send(CONFIRM_SELECT.frame(_WORK, False) + publish, _CONFIRM_WAIT)
+    if hops is not None:
+        hops.mark("published")
     deadline = monotonic() + _CONFIRM_WAIT
     try:
         while True:
             incoming = connection.receive(deadline)
             if incoming.method is BASIC_ACK:
+                if hops is not None:
+                    hops.mark("confirmed")
                 return message.id
             if incoming.method is BASIC_NACK:
                 raise not_kept(connection.url, name)

@@ -61,11 +61,13 @@ def sync_message(
     return TaskMessage(task_id, properties, body)
 
 
-def async_message(name: str, args: list[object], kwargs: dict[str, object]) -> TaskMessage:
-    """A task to be done some time: persistent, no reply. Raises `EncodingFailed`."""
+def async_message(
+    name: str, args: list[object], kwargs: dict[str, object], more: dict[str, object] | None = None
+) -> TaskMessage:
+    """A task to be done some time: persistent, no reply; `more` are headers, such as `eta`. Raises `EncodingFailed`."""
     body = encode_arguments(name, args, kwargs)
     task_id = new_id()
-    headers = _headers(name, task_id, args, kwargs, body, ignore_result=True)
+    headers = _headers(name, task_id, args, kwargs, body, ignore_result=True) | (more or {})
     return TaskMessage(task_id, _properties(task_id, headers, PERSISTENT), body)
 
 

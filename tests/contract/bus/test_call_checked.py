@@ -1,15 +1,19 @@
-"""`mp call` checks arguments by what is known here, and lets a running worker overrule it."""
+"""`mp call` on services of the bus: arguments checked, a running worker overruling; hops; delays that block nobody."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mpcli.bus.delay import Delay
 from mpcli.bus.naming import Mode
 from mpcli.catalog.check import ArgumentsRefused
+from mpcli.errors import UnknownService, UsageError
 from mpcli.verbs.call import call_task
+from mpcli.wire.hops import Hops
 
 SOURCE = '''
 from apps import sync_app
@@ -54,3 +58,47 @@ def test_what_neither_takes_is_refused_with_the_signature_that_runs(source: Any)
     assert "mpalpha.sync.add(a: int, b: int = 1)" in refused.value.hint
     with pytest.raises(ArgumentsRefused, match="a is text that is no int"):
         source("a: int", "one")
+
+
+def send(served: Any, folder: Path, text: str, **options: object) -> str:
+    url = served.urls[Mode.ASYNC]
+    return call_task("mpalpha.async.note", [text], {}, start=str(folder), url=url, **options).id
+
+
+def test_a_delayed_task_waits_on_the_broker(served: Any, tmp_path: Path, until_true: Any) -> None:
+    """More of them than the worker has slots: one without a delay overtakes them."""
+    begun = time.monotonic()
+    for number in range(4):
+        send(served, tmp_path, f"call delayed {number}", delay=Delay.of(countdown=2))
+    send(served, tmp_path, "call at once")
+    until_true(lambda: "call at once" in served.notes(), "the one without a delay", 1.9)
+    assert sum(count for name, count in served.queues(Mode.ASYNC).items() if name.startswith("celery_delayed_")) == 4
+    until_true(lambda: len([note for note in served.notes() if note.startswith("call delayed")]) == 4, "the others")
+    assert time.monotonic() - begun > 1.9
+
+
+def test_a_delay_for_a_queue_that_is_not_there_is_refused(served: Any, tmp_path: Path) -> None:
+    with pytest.raises(UnknownService, match=r"no queue mpbeta\.async"):
+        call_task("mpbeta.async.note", [], {}, start=str(tmp_path), url=served.urls[Mode.ASYNC], delay=Delay.of(5))
+
+
+def test_a_sync_task_takes_no_delay(served: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="are for async tasks"):
+        call_task("mpalpha.sync.add", [1], {}, start=str(tmp_path), url=served.urls[Mode.SYNC], delay=Delay.of(5))
+
+
+def test_the_hops_of_a_call_and_of_a_send(served: Any, tmp_path: Path, until_true: Any) -> None:
+    before = served.queues(Mode.SYNC).keys()
+    hops = Hops()
+    call_task("mpalpha.sync.add", [1], {}, start=str(tmp_path), url=served.urls[Mode.SYNC], hops=hops)
+    own = [hop for hop in hops.found if not hop.by]
+    assert [hop.what for hop in own] == ["connected", "published", "confirmed", "replied"]
+    assert [hop.at for hop in own] == sorted(hop.at for hop in own)
+    told = [hop for hop in hops.found if hop.by]
+    assert {hop.what for hop in told} == {"received", "started", "succeeded"}
+    assert all(hop.by.startswith("mpalpha.sync") for hop in told)
+    until_true(lambda: served.queues(Mode.SYNC).keys() == before, "nothing left")
+
+    hops = Hops()
+    send(served, tmp_path, "traced", hops=hops)
+    assert [hop.what for hop in hops.found] == ["connected", "published", "confirmed"]
