@@ -40,7 +40,7 @@ def trace(
 
     Example: mp trace --call mplogin.sync.register user_obj:='{"email": "a@b.c"}' --svg register.svg
     """
-    from mpcli.cli.tail import parse_duration
+    from mpcli.cli.moments import parse_duration
     from mpcli.verbs.parameters import parameter_names
 
     given, seconds = words or [], parse_duration(for_)
