@@ -27,6 +27,7 @@ from mpcli.bus.naming import Mode
 
 MODES = tuple(map(str, Mode))
 _FULL_WIDTH = 0xFEE0  # from the letters of ASCII to those of the block "Halfwidth and Fullwidth Forms"
+_KEYWORD = re.compile(rf"\b(?:{'|'.join(keyword.kwlist)})\b")
 _QUESTION = re.compile(r"\s*(\?{0,2})\s*([^\W\d]\w*(?:\s*\.\s*[^\W\d]\w*)*)\s*(\?{0,2})\s*")
 _OPENING, _CLOSING = ("(", "[", "{"), (")", "]", "}")
 _BLANK = (tokenize.NL, tokenize.COMMENT)
@@ -74,13 +75,21 @@ def question(text: str) -> tuple[str, bool] | None:
 
 def rewrite(source: str) -> str:
     """The source as Python can parse it: equal to it in length, and the same where it was Python already."""
-    if "async" not in source and "." not in source:
-        return source
-    lines = list(StringIO(source))
-    for row, column in reversed(list(_keywords_as_names(source))):
+    return _rewritten(source, _places(source))
+
+
+def _rewritten(source: str, places: list[tuple[int, int]]) -> str:
+    lines = list(StringIO(source)) if places else [source]
+    for row, column in places:
         line = lines[row - 1]
         lines[row - 1] = f"{line[:column]}{chr(ord(line[column]) + _FULL_WIDTH)}{line[column + 1 :]}"
     return "".join(lines)
+
+
+def _places(source: str) -> list[tuple[int, int]]:
+    """Rows and columns of what is rewritten."""
+    # Most calls name no keyword at all: reading their tokens would be the longer half of compiling them.
+    return list(_keywords_as_names(source)) if _KEYWORD.search(source) else []
 
 
 def _keywords_as_names(source: str) -> Iterator[tuple[int, int]]:
@@ -111,25 +120,26 @@ def _tokens(source: str) -> Iterator[tokenize.TokenInfo]:
 
 def parse(source: str, name: str = "<shell>", line: int = 1) -> ast.Module:
     """The syntax tree of a piece of Python whose first line is number `line`. Raises `SyntaxError`, `ValueError`."""
+    places = _places(source)
     try:
-        tree = ast.parse(rewrite(source), name)
+        tree = ast.parse(_rewritten(source, places), name)
     except SyntaxError as error:
         error.lineno = (error.lineno or 1) + line - 1
         error.text = _line(source, error.lineno - line)
         raise
-    _as_typed(tree, source)
+    if places:
+        _as_typed(tree, source, places)
     return ast.increment_lineno(tree, line - 1) if line > 1 else tree
 
 
-def _as_typed(tree: ast.Module, source: str) -> None:
+def _as_typed(tree: ast.Module, source: str, places: list[tuple[int, int]]) -> None:
     """Move the columns, which count bytes, to where they are in what was typed: its letters are shorter."""
-    places = list(_keywords_as_names(source))
-    lines = list(StringIO(source)) if places else []
+    lines = list(StringIO(source))
     grown = len(chr(_FULL_WIDTH + ord("a")).encode()) - 1
     by_row: dict[int, list[int]] = {}
     for row, column in places:
         by_row.setdefault(row, []).append(len(lines[row - 1][:column].encode()) + grown * len(by_row.get(row, ())))
-    for node in ast.walk(tree) if by_row else ():
+    for node in ast.walk(tree):
         for line, offset in (("lineno", "col_offset"), ("end_lineno", "end_col_offset")):
             if (at := getattr(node, offset, None)) is not None:
                 before = sum(place < at for place in by_row.get(getattr(node, line), ()))

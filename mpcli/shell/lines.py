@@ -1,4 +1,4 @@
-"""The session's open connections, one for each broker: made with the first call, remade after a failure."""
+"""What stays from one call to the next: an open connection for each broker, remade after a failure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from time import monotonic
 
-from mpcli.bus.naming import TaskName
+from mpcli.bus.naming import Mode, TaskName
+from mpcli.errors import BrokerError
+from mpcli.platform.contexts import Context, Endpoint
 from mpcli.shell.handle import Handle
 from mpcli.shell.interrupts import Interrupts
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # How long it holds, in seconds, that a worker has a task: a loop of sends does not ask before each.
 _SURVEYED = 5.0
+# How long a broker's address holds: looking it up costs a fifth of a call.
+_ENDPOINT = 1.0
 
 
 class Lines:
@@ -27,10 +31,19 @@ class Lines:
     def __init__(self, interrupts: Interrupts, waiting: Callable[[Ongoing], AbstractContextManager[None]]) -> None:
         self._interrupts = interrupts
         self._waiting = waiting
+        self._endpoints: dict[tuple[Context, Mode], tuple[Endpoint, float]] = {}
         self._callers: dict[str, OpenCaller] = {}
         self._followers: dict[str, Follower] = {}
         self._sent: dict[str, tuple[str, Follower]] = {}
         self._surveyed: dict[tuple[str, str], float] = {}
+
+    def endpoint(self, around: Context, mode: Mode) -> Endpoint:
+        """Where the broker was a moment ago; looked up again then, and after each failure."""
+        found, at = self._endpoints.get((around, mode), (None, 0.0))
+        if found is None or monotonic() - at > _ENDPOINT:
+            found = around.endpoint(mode)
+            self._endpoints[around, mode] = found, monotonic()
+        return found
 
     def call(
         self,
@@ -47,6 +60,9 @@ class Lines:
         try:
             with self._waiting(ongoing):
                 return ongoing.result(nobody)
+        except BrokerError:
+            self._endpoints.clear()
+            raise
         except KeyboardInterrupt:
             with self._interrupts.held():
                 told = _given_up(url, ongoing)
@@ -67,8 +83,12 @@ class Lines:
 
     def send(self, url: str, name: TaskName, args: list[object], kwargs: dict[str, object]) -> str:
         """Send, and wait until the broker has it. What its workers tell is listened to from before that."""
-        follower = self._follower(url)
-        task_id = self._caller(url).send(name, args, kwargs)
+        try:
+            follower = self._follower(url)
+            task_id = self._caller(url).send(name, args, kwargs)
+        except BrokerError:
+            self._endpoints.clear()
+            raise
         self._sent[task_id] = url, follower
         return task_id
 

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from mpcli.wire.hops import Hops
 
     class Lines(Protocol):
-        """Connections that stay open from one call to the next."""
+        """What stays from one call to the next: the brokers' addresses, open connections."""
+
+        def endpoint(self, around: Context, mode: Mode) -> Endpoint:
+            """As `Context.endpoint`."""
 
         def call(
             self,
@@ -126,7 +129,7 @@ def call_in(
         args, kwargs = attempt.check(args, kwargs, url)
     allow_write(around, f"call {name}", yes, ask)
     try:
-        endpoint = Endpoint(url, "", "") if url else around.endpoint(name.mode)
+        endpoint = attempt.endpoint(url)
         try:
             if name.mode is Mode.SYNC:
                 return Outcome(name.mode, value=attempt.call(endpoint, args, kwargs, timeout))
@@ -174,12 +177,17 @@ class _Attempt:
         self.delay = delay
         self.hops = hops
 
+    def endpoint(self, url: str) -> Endpoint:
+        """The broker: at `url`, or the context's."""
+        if url:
+            return Endpoint(url, "", "")
+        mode = self.name.mode
+        return self.lines.endpoint(self.around, mode) if self.lines is not None else self.around.endpoint(mode)
+
     def check(self, args: list[object], kwargs: dict[str, object], url: str) -> tuple[list[object], dict[str, object]]:
         from mpcli.verbs.checking import check_arguments
 
-        made, told = check_arguments(
-            self.around, self.name, args, kwargs, lambda: url or self.around.endpoint(self.name.mode).url
-        )
+        made, told = check_arguments(self.around, self.name, args, kwargs, lambda: self.endpoint(url).url)
         if told:
             self.note(told)
         return made
