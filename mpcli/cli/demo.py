@@ -11,7 +11,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demo() -> None:
-    """Take the tour: scaffold two services, start brokers and workers, call a task, break one.
+    """Take the tour: scaffold two services, start them, call tasks, watch them, break one, replay it.
 
     Everything happens in a temporary folder, with the embedded broker on free ports, and nothing is left behind.
 

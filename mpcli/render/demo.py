@@ -7,16 +7,19 @@ import sys
 from collections.abc import Iterable
 
 from mpcli.render.console import print_json, print_line, wants_colour
-from mpcli.verbs.demo import ANSWER, StepEnded, StepStarted
+from mpcli.verbs.demo import ANSWER, Event, StepStarted, StepTold
 
 
-def show_demo(events: Iterable[StepStarted | StepEnded]) -> None:
+def show_demo(events: Iterable[Event]) -> None:
     """Print the tour while it happens."""
     bold, dim, off = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if wants_colour(sys.stdout.isatty()) else ("", "", "")
     answer: object = None
     for event in events:
         if isinstance(event, StepStarted):
-            print_line(f"\n{dim}# {event.step.why}{off}\n{bold}$ mp {_typed(event.step.argv)}{off}")
+            beside = " &" if event.step.beside else ""
+            print_line(f"\n{dim}# {event.step.why}{off}\n{bold}$ mp {_typed(event.step.argv)}{beside}{off}")
+        elif isinstance(event, StepTold):
+            print_line(event.text)
         elif event.step is ANSWER:
             answer = event.result
             print_json(answer)

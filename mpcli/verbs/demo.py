@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -23,12 +24,17 @@ _STEP_DEADLINE = 120
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command of the tour, why it is run, and the exit code that it must have."""
+    """One command of the tour, why it is run, and the exit code that it must have.
+
+    `captured` says that its result is wanted as a value, `beside` that it goes on while the next step runs.
+    `{wallet_id}` in a word stands for what ANSWER returned under this name.
+    """
 
     argv: tuple[str, ...]
     why: str
     exit_code: ExitCode = ExitCode.OK
     captured: bool = False
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,15 @@ class StepEnded:
     step: Step
     result: object = None
 
+
+@dataclass(frozen=True, slots=True)
+class StepTold:
+    """What a step that runs beside another one wrote to stderr."""
+
+    text: str
+
+
+Event = StepStarted | StepTold | StepEnded
 
 ANSWER = Step(
     ("call", "mplogin.sync.register", 'user_obj:={"email": "ada@example.org"}'),
@@ -68,21 +83,93 @@ TOUR = (
         "a task that raises shows its traceback, and exits 3",
         ExitCode.TASK_RAISED,
     ),
+    Step(("tail", "mpwallet", "--for", "3s"), "watch what passes, and what becomes of it", beside=True),
+    Step(
+        ("call", "mpwallet.async.deposit", "wallet_id=nobody", "cents=500", "reference=gift"),
+        "break a task: nobody waits for this one, and there is no such wallet",
+    ),
+    Step(("dead",), "it is not lost: the dead letters, and why they died"),
+    Step(
+        ("replay", "mpwallet.dead", "--set", "kwargs.wallet_id={wallet_id}", "--wait", "--yes"),
+        "mend the argument, send it again to where it came from, and wait for its end",
+    ),
+    Step(("call", "mpwallet.sync.balance", "wallet_id={wallet_id}"), "the money is there"),
 )
 DOWN = Step(("down",), "stop everything in order")
 
 
-def demo() -> Iterator[StepStarted | StepEnded]:
+def demo() -> Iterator[Event]:
     """Run the tour, yielding each step before and after it ran. Leaves nothing behind, also when interrupted.
 
     Raises `MpError` when a command did not end as the tour says that it does.
     """
     with _ended_by_signals(), _temporary_platform() as folder:
-        for step in TOUR:
-            yield StepStarted(step)
-            yield StepEnded(step, _run(step, folder))
+        yield from _walk(folder)
         yield StepStarted(DOWN)
         yield StepEnded(DOWN, _run(DOWN, folder))
+
+
+def _walk(folder: Path) -> Iterator[Event]:
+    answer: object = None
+    beside: _Beside | None = None
+    try:
+        for planned in TOUR:
+            step = _filled(planned, answer)
+            yield StepStarted(step)
+            if step.beside:
+                beside = _Beside(step, folder)
+                yield StepTold(beside.first_words())
+                continue
+            result = _run(step, folder)
+            yield StepEnded(step, result)
+            if step is ANSWER:
+                answer = result
+            if beside is not None:
+                yield StepTold(beside.end())
+                yield StepEnded(beside.step)
+                beside = None
+    finally:
+        if beside is not None:
+            beside.kill()
+
+
+def _filled(step: Step, answer: object) -> Step:
+    """The step with what ANSWER returned in the place of its names."""
+    if not isinstance(answer, Mapping) or not any("{" in word for word in step.argv):
+        return step
+    wallet_id = str(answer["wallet_id"])
+    return replace(step, argv=tuple(word.replace("{wallet_id}", wallet_id) for word in step.argv))
+
+
+class _Beside:
+    """A step that runs while the next one does, on the same terminal."""
+
+    def __init__(self, step: Step, folder: Path) -> None:
+        self.step = step
+        self._process = subprocess.Popen(
+            _command(step), cwd=folder, env=_environment(), stderr=subprocess.PIPE, text=True
+        )
+
+    def first_words(self) -> str:
+        """The line by which it says that it is ready; empty when it ended without any."""
+        stderr = self._process.stderr
+        assert stderr is not None
+        readable, _, _ = select.select([stderr], [], [], _STEP_DEADLINE)
+        return stderr.readline().rstrip("\n") if readable else ""
+
+    def end(self) -> str:
+        """Wait for its own end, and return its last words. Raises `MpError` when it hangs, or ends in another way."""
+        try:
+            _, words = self._process.communicate(timeout=_STEP_DEADLINE)
+        except subprocess.TimeoutExpired as error:
+            raise _hangs(self.step) from error
+        _check(self.step, self._process.returncode)
+        return words.rstrip("\n")
+
+    def kill(self) -> None:
+        """End it now; nothing of it is wanted any more."""
+        self._process.kill()
+        self._process.communicate()
 
 
 @contextmanager
@@ -107,15 +194,21 @@ def _run(step: Step, folder: Path) -> object:
             _command(step), cwd=folder, env=_environment(), stdout=stdout, check=False, timeout=_STEP_DEADLINE
         )
     except subprocess.TimeoutExpired as error:
+        raise _hangs(step) from error
+    _check(step, done.returncode)
+    return json.loads(done.stdout) if step.captured else None
+
+
+def _hangs(step: Step) -> MpError:
+    return MpError(f"`mp {step.argv[0]}` did not end within {_STEP_DEADLINE} s", "run it alone to see why")
+
+
+def _check(step: Step, exit_code: int) -> None:
+    if exit_code != step.exit_code:
         raise MpError(
-            f"`mp {step.argv[0]}` did not end within {_STEP_DEADLINE} s", "run it alone to see why"
-        ) from error
-    if done.returncode != step.exit_code:
-        raise MpError(
-            f"`mp {' '.join(step.argv[:2])}` exited with {done.returncode} instead of {int(step.exit_code)}",
+            f"`mp {' '.join(step.argv[:2])}` exited with {exit_code} instead of {int(step.exit_code)}",
             "its own words stand above; everything was stopped and removed",
         )
-    return json.loads(done.stdout) if step.captured else None
 
 
 def _command(step: Step) -> list[str]:

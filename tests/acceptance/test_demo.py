@@ -40,8 +40,12 @@ def test_the_tour_ends_with_the_answer_and_leaves_nothing(
     output, _ = demo.communicate(timeout=110)
     assert demo.returncode == 0, output
     assert json.loads(output.splitlines()[-1])["email"] == "ada@example.org"
-    for command in ("new service mplogin", "up -d", "call mplogin.sync.register", "down"):
+    for command in ("new service mplogin", "up -d", "call mplogin.sync.register", "tail", "dead", "replay", "down"):
         assert f"$ mp {command}" in output
+    assert '"outcome": "failed"' in output  # the tail's word on the task that was broken
+    assert (
+        '"cents": 500' in output.partition("$ mp call mpwallet.sync.balance")[2]
+    )  # and its replay was not for nothing
     assert list(tmp_path.iterdir()) == []
     assert _processes_below(tmp_path) == []
 
