@@ -21,6 +21,7 @@ VERSION = 1
 TASK, EVENT, DEAD = "task", "event", "dead"
 GAP, DROPPED = "gap", "dropped"
 MESSAGE_KINDS = frozenset({TASK, EVENT, DEAD})
+BROKERS = frozenset({"sync", "async"})
 
 # The C function behind json.dumps, without its dispatch; pure ASCII, controls and DEL escaped.
 _quote = json.encoder.encode_basestring_ascii
@@ -113,10 +114,10 @@ def decode_line(line: bytes, number: int = 0) -> Entry | None:
     kind = data.get("kind")
     try:
         if kind in MESSAGE_KINDS:
-            return Entry(str(kind), float(data["at"]), str(data["broker"]), _message(data), None, number)
+            return Entry(str(kind), float(data["at"]), _broker(data), _message(data), None, number)
         if kind in (GAP, DROPPED):
             fields = {key: value for key, value in data.items() if key not in ("kind", "broker", "at")}
-            return Entry(str(kind), float(data["at"]), str(data["broker"]), None, fields, number)
+            return Entry(str(kind), float(data["at"]), _broker(data), None, fields, number)
     except (KeyError, TypeError, ValueError, AttributeError, Base64Error) as error:
         raise DamagedLine(f"{type(error).__name__}: {error}") from error
     return None
@@ -141,6 +142,13 @@ def _message(data: dict[str, object]) -> Message:
         raise ValueError("properties are cut off")
     again = data.get("redelivered") is True
     return Message(_text(data["exchange"]), _text(data["routing_key"]), properties, content, again)
+
+
+def _broker(data: dict[str, object]) -> str:
+    broker = _text(data["broker"])
+    if broker not in BROKERS:
+        raise ValueError("no broker of ours")  # it decides where a replay goes
+    return broker
 
 
 def _text(value: object) -> str:

@@ -6,15 +6,27 @@ answer as if typed, and bidirectional marks that show text in another order than
 
 from __future__ import annotations
 
-# C0 but tab and newline, DEL, C1, and the marks of Unicode that reorder, hide or join (UAX 9, section 2).
+# C0 but tab and newline, DEL, C1, and the marks of Unicode that reorder (UAX 9, section 2), end lines, or are not seen
+# at all, also the tags of plane 14, in which whole sentences can hide. U+200C and U+200D stay: words are written with
+# them.
 _CONTROLS = (
     [code for code in range(0x20) if code not in (0x09, 0x0A)]
     + list(range(0x7F, 0xA0))
-    + [0x061C, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, 0xFEFF]
+    + [0x00AD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, 0xFEFF]
     + list(range(0x202A, 0x202F))
-    + list(range(0x2066, 0x206A))
+    + list(range(0x2060, 0x2070))
+    + list(range(0xFFF9, 0xFFFC))
+    + list(range(0xE0000, 0xE0080))
 )
-_VISIBLE = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _CONTROLS}
+
+
+def _written(code: int) -> str:
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+_VISIBLE = {code: _written(code) for code in _CONTROLS}
 _VISIBLE_LINE = {**_VISIBLE, 0x09: "\\t", 0x0A: "\\n"}
 
 

@@ -85,7 +85,7 @@ class People:
         return "\n".join([line, *below]) + "\n"
 
     def _outcome(self, outcome: Outcome) -> str:
-        head = f"{clock(outcome.at)} {outcome.broker:<5}  {self._id(outcome.id)}"
+        head = f"{clock(outcome.at)} {escape_line(outcome.broker):<5}  {self._id(outcome.id)}"
         text = self._paint(outcome_text(outcome), _COLOURS.get(outcome.what, "2"))
         line = f"{head}  {escape_line(outcome.task)} {text}"
         if self._full and outcome.traceback:
@@ -93,7 +93,7 @@ class People:
         return line + "\n"
 
     def _head(self, seen: Seen) -> str:
-        return f"{clock(seen.at)} {seen.broker:<5}  {self._id(seen.view.id)}"
+        return f"{clock(seen.at)} {escape_line(seen.broker):<5}  {self._id(seen.view.id)}"
 
     def _id(self, task_id: str) -> str:
         return self._paint(f"{escape_line(task_id)[:8]:<8}", "36")

@@ -12,7 +12,6 @@ import pytest
 from mpcli.recording.reader import Reader
 
 DEADLINE = 30.0
-HOSTILE = "\x1b]0;owned\x07\x9b2J\u202e"
 
 
 def test_messages_of_both_brokers_with_their_outcomes(brokers, bus, tmp_path, task, event, tail, left_behind) -> None:
@@ -92,36 +91,6 @@ def test_whatever_ends_it_nothing_is_left_behind(brokers, bus, tmp_path, task, t
     assert running.process.returncode == (130 if number == signal.SIGINT else -number)
     if number == signal.SIGINT:
         assert any("1 messages" in line for line in running.notes)
-
-
-def test_no_control_of_a_message_reaches_the_terminal(brokers, bus, tmp_path, task, event) -> None:
-    import pty
-
-    hostile = task(f"mplogin.sync.x{HOSTILE}", HOSTILE, task_id=HOSTILE)
-    hostile = hostile.changed(headers={**hostile.headers, HOSTILE: HOSTILE}, type=HOSTILE)
-    leader, follower = pty.openpty()
-    environment = {**os.environ, "MP_SYNC_URL": brokers.sync.url, "MP_ASYNC_URL": brokers.async_.url, "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "mpcli", "tail", "mplogin", "--full", "--for", "3s"]
-    process = subprocess.Popen(command, stdout=follower, stderr=follower, env=environment, cwd=tmp_path)
-    os.close(follower)
-    shown = b""
-    try:
-        while b"tapping" not in shown:
-            shown += os.read(leader, 65536)
-        bus.publish(hostile, event("failed", HOSTILE, exception=f"ValueError({HOSTILE})", traceback=HOSTILE))
-        try:
-            while data := os.read(leader, 65536):
-                shown += data
-        except OSError:
-            pass  # Linux's end of a pseudo-terminal
-    finally:
-        process.kill()
-        process.wait()
-        os.close(leader)
-    text = shown.decode()
-    assert "owned" in text
-    assert "failed" in text
-    assert not [char for char in text if char in "\x1b\x07\x9b\u202e"]
 
 
 def test_usage_errors_come_before_anything_is_opened(brokers, tmp_path) -> None:

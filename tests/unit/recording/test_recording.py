@@ -147,7 +147,7 @@ def test_a_hostile_message_is_harmless_in_the_file_and_whole_behind_it(path) -> 
     assert json.loads(raw.splitlines()[2])["body"] == "\x1b[2J\u202e\x7f"
 
 
-WHOLE = {"kind": TASK, "at": 1, "broker": "s", "exchange": "e", "routing_key": "k", "properties": "AAA=", "body": ""}
+WHOLE = {"kind": TASK, "at": 1, "broker": "sync", "exchange": "e", "routing_key": "k", "properties": "AAA=", "body": ""}
 
 
 def test_the_whole_line_of_the_next_test_is_one() -> None:
@@ -163,6 +163,7 @@ def test_the_whole_line_of_the_next_test_is_one() -> None:
         {"body": None},
         {"body": None, "body64": "!"},
         {"exchange": 1},
+        {"broker": "\x1b[2J"},
         {"routing_key": None},
         {"at": None},
         {"at": "soon"},
