@@ -13,7 +13,20 @@ from mpcli.errors import UsageError
 # In the order in which a newcomer needs them; `mp --help` keeps it.
 COMMAND_MODULES = (
     *("demo", "new", "up", "call", "shell", "tasks", "describe"),
-    *("tail", "record", "trace", "queues", "peek", "dead", "replay", "parts", "context", "config", "completion"),
+    *(
+        "tail",
+        "record",
+        "trace",
+        "queues",
+        "peek",
+        "dead",
+        "purge",
+        "replay",
+        "parts",
+        "context",
+        "config",
+        "completion",
+    ),
 )
 
 HELP = """The developer's shell for a platform of Celery services on RabbitMQ.

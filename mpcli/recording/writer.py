@@ -64,6 +64,15 @@ class Writer:
         self._append(b"".join(lines))
         self.messages += len(messages)
 
+    def sync(self) -> None:
+        """Put everything on the disk, the file's name too: from here on not even a power cut loses it."""
+        os.fsync(self._file)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
     def close(self) -> None:
         """Put everything on the disk and let go of the file."""
         if self._file >= 0:

@@ -118,7 +118,7 @@ def peek(
     with held(around, place, f"mp peek {queue}") as holding:
         traits = holding.traits(place.guess)
         cost = Cost(place, holding, traits, scan if condition else limit)
-        _may_look(cost, traits, spend, save is not None)
+        may_look(cost, traits, spend, save is not None)
         _ask_leave(around, cost, yes, ask)
         cost.parameters = parameter_names(start)
         yield cost
@@ -136,7 +136,7 @@ def peek(
     yield summary
 
 
-def _may_look(cost: Cost, traits: Traits, spend: bool, saved: bool) -> None:
+def may_look(cost: Cost, traits: Traits, spend: bool, saved: bool) -> None:
     """Raises when the look itself could take a message from its queue and nobody said that it may."""
     if traits.type == STREAM:
         raise UsageError(f"{cost.queue} is a stream: reading one is not what mp does", "nothing was taken")
@@ -184,14 +184,15 @@ class Look:
         """The messages that are wanted, at most `limit`, among `most` at the head of the queue."""
         kind, at = DEAD if self._place.dead else TASK, time()
         found: list[Seen] = []
-        for message in self._messages(most):
+        for message in self.messages(most):
             seen = Seen(kind, str(self._place.broker), at, message)
             if len(found) < limit and (where is None or where(seen)):
                 found.append(seen)
         return found
 
-    def _messages(self, most: int) -> Iterator[Message]:
-        limit = self._limit
+    def messages(self, most: int) -> Iterator[Message]:
+        """At most so many, from the head of the queue. Raises `SafetyRefusal` where giving them back would lose one."""
+        limit, before = self._limit, len(self._deliveries)
         for message in self._holding.take(most if limit is None or self._limit_set else min(most, 1)):
             self._deliveries.append(deliveries(message))
             if limit is not None and not self._limit_set and self._deliveries[0] + _LAST_LIVES >= limit:
@@ -202,7 +203,7 @@ class Look:
                     f"`mp purge {self._place.queue}` saves it to a file, `mp replay` sends it again",
                 )
             yield message
-        for message in self._holding.take(most - len(self._deliveries)):
+        for message in self._holding.take(most + before - len(self._deliveries)):
             self._deliveries.append(deliveries(message))
             yield message
 
