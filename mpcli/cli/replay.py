@@ -42,6 +42,9 @@ def replay(
     ] = None,
     keep_id: Annotated[bool, typer.Option("--keep-id", help="Send with the ids of the recording.")] = False,
     expired: Annotated[str, typer.Option(metavar="drop|shift|keep", help="What has expired.")] = "drop",
+    consequences: Annotated[
+        bool, typer.Option("--consequences", help="Also what others lead to: retries, dead letters, children.")
+    ] = False,
     to: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Send to the brokers of another context.")] = None,
     rate: _Rate = "",
     speed: Annotated[float | None, typer.Option(metavar="FACTOR", help="As recorded, so many times as fast.")] = None,
@@ -76,7 +79,7 @@ def replay(
     events = verb(
         Path.cwd(),
         source,
-        Choice(where, task or [], ids or [], limit, keep_id, expired, sets or []),
+        Choice(where, task or [], ids or [], limit, keep_id, expired, sets or [], consequences),
         Way(parse_rate(rate) if rate else None, speed, timeout if wait or compare else None, compare, ignore or []),
         context=context,
         to=to,

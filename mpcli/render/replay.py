@@ -235,7 +235,7 @@ def summary_line(summary: Summary) -> str:
     """`5 selected = 3 confirmed + 1 returned + 0 refused + 1 skipped + 0 left, in 12 ms`."""
     before = f" ({summary.before} before)" if summary.before else ""
     sent = summary.confirmed - summary.before
-    rate = f", {sent / summary.seconds:,.0f}/s" if sent and summary.seconds > 0 else ""
+    rate = f", {sent / summary.seconds:,.0f}/s" if sent > _MOST and summary.seconds > 0 else ""
     return (
         f"{summary.selected} selected = {summary.confirmed} confirmed{before} + {summary.returned} returned + "
         f"{summary.refused} refused + {summary.skipped} skipped + {summary.left} left, "

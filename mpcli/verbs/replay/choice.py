@@ -16,7 +16,10 @@ _MIN_ID = 4
 
 @dataclass(frozen=True)
 class Choice:
-    """The options that say which messages and what changes; `ids` may be cut to their first characters."""
+    """The options that say which messages and what changes; `ids` may be cut to their first characters.
+
+    With `consequences` also what other messages of a recording led to: retries, dead letters, what a task sent.
+    """
 
     where: str = ""
     tasks: list[str] = field(default_factory=list)
@@ -25,6 +28,7 @@ class Choice:
     keep_id: bool = False
     expired: str = DROP
     sets: list[str] = field(default_factory=list)
+    consequences: bool = False
 
     def check(self) -> None:
         """Raises `UsageError` for a value that makes no sense."""

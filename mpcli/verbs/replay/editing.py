@@ -29,6 +29,8 @@ def edit_all(messages: Iterable[Planned], edit: Callable[[str], str], ask: Ask |
     Raises `UsageError` when it cannot be used and nobody goes on.
     """
     kept = list(messages)
+    if not kept:
+        return {}
     text = as_text(kept)
     while True:
         text = edit(text)

@@ -18,6 +18,8 @@ from mpcli.verbs.seen import Seen
 # Other arguments for some messages, by number; None leaves a message out.
 Edits = dict[int, tuple[list[object], dict[str, object]] | None]
 LEFT_OUT = "left out in the editor"
+CHILD = "sent by a task that is replayed too (--consequences sends it all the same)"
+AGAIN = "a retry or the dead letter of a task that is replayed too (--consequences sends it all the same)"
 
 
 class Planned:
@@ -90,26 +92,41 @@ class Job:
 
     def __call__(self) -> Iterator[Planned]:
         """All of them, in order."""
-        return iter(self._kept) if self._kept is not None else self._made()
+        return iter(self._kept) if self._kept is not None else self._finished()
 
     def plan(self, context: str) -> Plan:
         """Go through all once. Raises `UsageError` when an edit does not fit a message."""
         plan = Plan(self, self._source.name, context)
-        kept: list[Planned] = []
-        relations = _Relations(self._policy)
-        for planned in self._made():
+        # First all ids, then what follows from them: a child may stand before its parent, where there are two brokers.
+        first = list(self._made()) if self._source.in_memory else None
+        for planned in first if first is not None else self._made():
+            if not planned.rewritten.skip and planned.rewritten.old_id:
+                self._policy.renewed.add(planned.rewritten.old_id)
+        relations = _Relations(self._policy.renewed, self._keeps_consequences)
+        for planned in first if first is not None else self._made():
+            self._finish(planned, relations)
             plan.count(planned)
-            relations.add(planned)
-            if self._source.in_memory:
-                kept.append(planned)
-        if self._source.in_memory:
-            for planned in relations.late():
-                planned.rewritten = self._rewrite(Item(planned.number, planned.seen))
-            self._kept = kept
+        self._kept = first
         plan.warnings += relations.warnings()
         if (where := self.selector.where) is not None and where.failures:
             plan.warnings.append(f"--where raised on {where.failures} messages ({where.failure}): they are left out")
         return plan
+
+    @property
+    def _keeps_consequences(self) -> bool:
+        """What is in a queue is there to be taken out; of a recording only the causes are sent."""
+        return self._choice.consequences or bool(self._source.queue)
+
+    def _finished(self) -> Iterator[Planned]:
+        relations = _Relations(self._policy.renewed, self._keeps_consequences)
+        for planned in self._made():
+            self._finish(planned, relations)
+            yield planned
+
+    def _finish(self, planned: Planned, relations: _Relations) -> None:
+        if self._kept is None and relations.are_sent_too(planned):
+            planned.rewritten = self._rewrite(Item(planned.number, planned.seen))  # now that all ids are known
+        relations.add(planned)
 
     def _made(self) -> Iterator[Planned]:
         self.selector = Selector(self._choice)
@@ -157,36 +174,40 @@ class MoveJob(Job):
 
 
 class _Relations:
-    """Who of the messages is whose: a root or parent that is sent again too has a new id."""
+    """Who of the messages is whose: what a task sent when it ran, it sends again when it is replayed."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self._children: list[Planned] = []
+    def __init__(self, renewed: set[str], keep: bool) -> None:
+        self._renewed = renewed
+        self._keep = keep
+        self._met: set[str] = set()
+        self._children = 0
         self._again = 0
 
+    def are_sent_too(self, planned: Planned) -> bool:
+        """Whether its parent or root is among the messages."""
+        return not self._renewed.isdisjoint(planned.rewritten.relatives)
+
     def add(self, planned: Planned) -> None:
+        """Count what is a consequence of another message, or skip it."""
         done = planned.rewritten
         if done.skip or not done.old_id:
             return
-        self._again += done.old_id in self._policy.renewed
-        self._policy.renewed.add(done.old_id)
-        if done.relatives:
-            self._children.append(planned)
-
-    def late(self) -> list[Planned]:
-        """Those whose relatives came behind them, as may be with two brokers."""
-        return [one for one in self._children if self._policy.renewed.intersection(one.rewritten.relatives)]
+        again, child = done.old_id in self._met, self.are_sent_too(planned)
+        self._met.add(done.old_id)
+        if not self._keep and (again or child):
+            done.skip = AGAIN if again else CHILD
+            return
+        self._again += again
+        self._children += child
 
     def warnings(self) -> list[str]:
-        children = len(self.late())
+        """What will run twice."""
         found = []
-        if children:
+        if self._children:
             found.append(
-                f"{children} were sent by tasks that are replayed too, which will send them once more: "
+                f"{self._children} were sent by tasks that are replayed too, which will send them once more: "
                 "--where 'parent is None' leaves them out"
             )
         if self._again:
-            found.append(
-                f"{self._again} are retries of a task that is replayed too: --where 'retries == 0' leaves them out"
-            )
+            found.append(f"{self._again} have the id of another one: retries, or the same task twice")
         return found

@@ -158,6 +158,8 @@ class _Rewriting:
             patch.set_header("id", new)
             for name in ("root_id", "parent_id"):
                 self._renew_relative(name)
+        if patch.property("correlation_id") == self.old_id:  # as Celery sends it
+            patch.set("correlation_id", new)
         if not patch.text(PROVENANCE):
             patch.set_header(PROVENANCE, self.old_id)
         if self.arguments is not None and self.arguments.renew_steps(self.policy.new_id, self.old_id):
@@ -208,11 +210,11 @@ class _Rewriting:
             patch.set("correlation_id", self.done.id)
             patch.set("expiration", str(max(1, round(policy.patience * 1000))))
             self.done.changes.append(REPLY)
-        elif called or (not policy.keep_id and patch.property("correlation_id") is not None):
+        elif called:
             patch.set("reply_to", None)
             patch.set("correlation_id", None)
             self.done.changes.append(REPLY)
-            if called and policy.expired != KEEP and patch.property("expiration") is not None:
+            if policy.expired != KEEP and patch.property("expiration") is not None:
                 patch.set("expiration", None)
                 self.done.changes.append(EXPIRY)
 

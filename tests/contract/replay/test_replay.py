@@ -251,3 +251,25 @@ def test_a_move_changes_nothing_but_the_place(bus) -> None:
     for wrong, error in (("mpnothere", NotFound), ("mplogin.dead", UsageError)):
         with pytest.raises(error):
             list(move(bus.folder, "mplogin.dead", wrong, Choice(), Way(), yes=True))
+
+
+def test_of_a_recording_only_the_causes_are_sent(bus) -> None:
+    parent = bus.task(1)
+    root = parent.headers["id"]
+    child = bus.task(2, headers={"root_id": root, "parent_id": root})
+    other = bus.task(3, headers={"root_id": "elsewhere", "parent_id": "elsewhere"})
+    retry = bus.task(1, headers={"retries": 1})
+    file = bus.record(child, parent, other, retry)  # with two brokers a child may come first
+    done = bus.run(file)
+    assert done.counts() == (4, 2, 0, 0, 2, 0)
+    assert [one.planned.number for one in done.not_sent] == [2, 5]
+    assert [json.loads(message.body)[0] for message in bus.taken("mplogin.async")] == [[1], [3]]
+    assert bus.run(file, where="parent == root").counts() == (2, 2, 0, 0, 0, 0)  # the cause is not meant
+    assert len(bus.taken("mplogin.async")) == 2
+    everything = bus.run(file, consequences=True)
+    assert everything.counts() == (4, 4, 0, 0, 0, 0)
+    assert len(everything.plan.warnings) == 2
+    sent = bus.taken("mplogin.async")
+    new = sent[1].headers["id"]
+    assert sent[0].headers["root_id"] == sent[0].headers["parent_id"] == sent[3].headers["id"] == new
+    assert sent[2].headers["root_id"] == "elsewhere"

@@ -62,6 +62,13 @@ def test_a_new_id_with_its_provenance_and_every_other_header_in_its_type() -> No
     assert replayed(sent).id == done.id  # a resumed replay gives the same one
 
 
+def test_the_correlation_id_goes_with_the_id_it_repeats() -> None:
+    done = replayed(message(correlation_id=OLD))
+    assert done.changes == ["id"]
+    assert done.message.properties["correlation_id"] == done.id
+    assert replayed(message(correlation_id="other")).message.properties["correlation_id"] == "other"
+
+
 def test_root_and_parent_follow_only_when_they_are_sent_again_too() -> None:
     policy = Policy(now=NOW, salt="s")
     sent = message(headers={"root_id": ROOT, "parent_id": ROOT})
