@@ -6,6 +6,7 @@ more; so the values are only skipped over, and decoded when they are asked for.
 
 from __future__ import annotations
 
+from collections.abc import KeysView
 from struct import error as StructError
 
 from mpcli.errors import ProtocolError
@@ -32,6 +33,7 @@ _SIZES = {
     ord("V"): 0,
 }
 _LONG = frozenset(b"SxFA")
+_TEXT = ord("S")
 _PLACES = tuple((name, kind, 1 << (15 - index)) for index, (name, kind) in enumerate(PROPERTIES))
 _WIDTHS = {"o": 1, "T": 8}
 
@@ -109,12 +111,17 @@ class Patch:
 
     def text(self, name: str) -> str:
         """A header that is text; empty for any other."""
-        value = self.header(name)
-        return value if isinstance(value, str) else ""
+        span = self._spans.get(name)
+        if span is None or self._raw[span[1]] != _TEXT:
+            return ""
+        try:
+            return self._raw[span[1] + 5 : span[2]].decode()
+        except UnicodeDecodeError:
+            return ""
 
-    def names(self) -> list[str]:
+    def names(self) -> KeysView[str]:
         """The names of the headers as they came."""
-        return list(self._spans)
+        return self._spans.keys()
 
     def property(self, name: str) -> object:
         """A property as it is now, other than the headers; None when absent."""

@@ -236,7 +236,9 @@ def equal(bench: Bench) -> str:
     same = sum(one.message == other.message for one, other in pairs)
     if same != TOTAL:
         raise RuntimeError(f"only {same} of {TOTAL} messages are the same")
-    return f"{same:,} messages recorded by `mp tail`, replayed and recorded again: every body and property byte is equal."
+    return (
+        f"{same:,} messages recorded by `mp tail`, replayed and recorded again: every body and property byte is equal."
+    )
 
 
 def main(arguments: list[str]) -> None:

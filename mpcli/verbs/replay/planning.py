@@ -63,7 +63,7 @@ class Plan:
         """Add one message to the counts."""
         done = planned.rewritten
         self.selected += 1
-        self.tasks[planned.seen.task] += 1
+        self.tasks[done.task or planned.seen.task] += 1
         if done.skip:
             self.skips[done.skip] += 1
             return

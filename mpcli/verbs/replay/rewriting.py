@@ -35,19 +35,22 @@ from mpcli.wire.patch import Patch
 
 # As Celery and the bus write an embed that holds nothing: then the body need not be decoded.
 _NOTHING_EMBEDDED = b'{"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'
+_COPIES = ("CC", "BCC")
+_HARMFUL = frozenset({*DEATH_HEADERS, *_COPIES})
 
 
 class Rewritten:
     """A message as it will be sent, the id of its task, what was changed in it; or, with `skip`, why it is not sent.
 
     `notes` tell what the message brings with it, whatever is changed: `chain of 3 more`, `waits for its eta`.
-    `relatives` are its parent and its root, where they are other tasks.
+    `relatives` are its parent and its root, where they are other tasks; `task` is its name, where its headers tell it.
     """
 
-    __slots__ = ("changes", "id", "message", "notes", "old_id", "relatives", "skip")
+    __slots__ = ("changes", "id", "message", "notes", "old_id", "relatives", "skip", "task")
 
-    def __init__(self, message: Message, old_id: str = "", skip: str = "") -> None:
+    def __init__(self, message: Message, old_id: str = "", skip: str = "", task: str = "") -> None:
         self.message = message
+        self.task = task
         self.old_id = old_id
         self.id = old_id
         self.skip = skip
@@ -81,7 +84,7 @@ class _Rewriting:
         self.old_id = self._id()
         if self.arguments is not None and self.arguments.hides_id and not policy.keep_id:
             raise Unreadable("its id is in a body that is never decoded: --keep-id sends it as it is")
-        self.done = Rewritten(seen.message, self.old_id)
+        self.done = Rewritten(seen.message, self.old_id, task=self.patch.text("task"))
         relatives = (self.patch.text("parent_id"), self.patch.text("root_id"))
         self.done.relatives = tuple(one for one in relatives if one and one != self.old_id)
 
@@ -187,10 +190,10 @@ class _Rewriting:
     def _strip(self) -> None:
         patch, done, policy = self.patch, self.done, self.policy
         self._strip_reply()
-        names = set(patch.names())
-        for headers, change in ((DEATH_HEADERS, DEATHS), (("CC", "BCC"), COPIES)):
-            for name in names.intersection(headers):
+        if not _HARMFUL.isdisjoint(patch.names()):
+            for name in _HARMFUL.intersection(patch.names()):
                 patch.set_header(name, None, remove=True)
+                change = COPIES if name in _COPIES else DEATHS
                 if change not in done.changes:
                     done.changes.append(change)
         if (user := patch.property("user_id")) is not None and user != policy.users.get(self.seen.broker):
@@ -232,7 +235,7 @@ def move(message: Message, place: Place, user: str) -> Rewritten:
     try:
         patch = Patch(message.raw_properties)
         done = Rewritten(message, patch.text("id"))
-        for name in set(patch.names()).intersection(("CC", "BCC", "x-delivery-count")):
+        for name in {*_COPIES, "x-delivery-count"}.intersection(patch.names()):
             patch.set_header(name, None, remove=True)
             done.changes.append(DEATHS if name == "x-delivery-count" else COPIES)
         if (owner := patch.property("user_id")) is not None and owner != user:
