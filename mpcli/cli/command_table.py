@@ -126,6 +126,7 @@ OPTIONS: dict[str, dict[str, str]] = {'': {'--version': '', '--debug': '', '--he
             '--set': 'PATH=VALUE',
             '--keep-id': '',
             '--expired': 'DROP|SHIFT|KEEP',
+            '--consequences': '',
             '--to': 'CONTEXT',
             '--rate': 'N/S',
             '--speed': 'FACTOR',

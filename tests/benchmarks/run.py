@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "reference" / "benchmarks.md"
 DEADLINE = 1800  # seconds for one script
-LONG = ("bench_broker", "bench_tail")
+LONG = ("bench_broker", "bench_replay", "bench_tail")
 
 
 def section(script: Path, quick: bool) -> str:
@@ -41,7 +41,7 @@ def heading(quick: bool) -> str:
         "Made by `nox -s benchmarks`. Ratios within a table were measured in one run, in turn; "
         "absolute times belong to the machine.\n\n"
         f"Machine: {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}.\n"
-        + ("The tables of the broker and of tail hold one round each (`--quick`): indicative.\n" if quick else "")
+        + ("The tables of broker, replay and tail hold one round each (`--quick`): indicative.\n" if quick else "")
     )
 
 
