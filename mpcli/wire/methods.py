@@ -70,7 +70,7 @@ class Method:
         return encode_frame(FRAME_METHOD, channel, self.encode(*values))
 
     def decode(self, payload: bytes) -> list[object]:
-        """The values behind the method's numbers. Raises `ProtocolError` when they are cut off."""
+        """The values behind the method's numbers. Raises `ProtocolError` when they are cut off or not all."""
         values: list[object] = []
         at, bit = 4, 8
         for letter in self.fields:
@@ -88,6 +88,8 @@ class Method:
                 value, at = _decode_field(kind, payload, at)
             if letter[0] != "-":
                 values.append(value)
+        if at != len(payload):
+            raise ProtocolError(f"{self.name} does not end with its last field")
         return values
 
 
@@ -161,6 +163,9 @@ CHANNEL_FLOW_OK = Method("channel.flow-ok", 20, 21, "b")
 CHANNEL_CLOSE = Method("channel.close", 20, 40, "h s h h")
 CHANNEL_CLOSE_OK = Method("channel.close-ok", 20, 41)
 
+# Class access is of AMQP 0-8; RabbitMQ still grants whatever it asks for.
+ACCESS_REQUEST = Method("access.request", 30, 10, "s b b b b b")
+ACCESS_REQUEST_OK = Method("access.request-ok", 30, 11, "h")
 EXCHANGE_DECLARE = Method("exchange.declare", 40, 10, "-h s s b b b b b F")
 EXCHANGE_DECLARE_OK = Method("exchange.declare-ok", 40, 11)
 EXCHANGE_DELETE = Method("exchange.delete", 40, 20, "-h s b b")

@@ -1,4 +1,4 @@
-"""The methods of class basic, publish excepted, and channel.flow."""
+"""The methods of class basic, publish excepted, channel.flow and access.request."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from mpcli.brokers.embedded.queue_methods import accessible, named
 from mpcli.brokers.embedded.refusal import Refusal, precondition
 from mpcli.wire.codec import Table, encode_shortstr
 from mpcli.wire.methods import (
+    ACCESS_REQUEST,
+    ACCESS_REQUEST_OK,
     BASIC_ACK,
     BASIC_CANCEL,
     BASIC_CANCEL_OK,
@@ -39,6 +41,10 @@ if TYPE_CHECKING:
 
 def _open(_channel: Channel) -> None:
     raise Refusal("CHANNEL_ERROR", "second 'channel.open' seen")
+
+
+def _access(channel: Channel, *_realm_and_wishes: object) -> None:
+    channel.send(ACCESS_REQUEST_OK, 1)
 
 
 def _flow(channel: Channel, active: bool) -> None:
@@ -183,6 +189,7 @@ def _recover(channel: Channel, requeue: bool) -> None:
 HANDLERS: dict[int, Callable[..., None]] = {
     CHANNEL_OPEN.id: _open,
     CHANNEL_FLOW.id: _flow,
+    ACCESS_REQUEST.id: _access,
     BASIC_QOS.id: _qos,
     BASIC_CONSUME.id: _consume,
     BASIC_CANCEL.id: _cancel,

@@ -206,7 +206,9 @@ class Connection(Link):
 
     def _while_closing(self, payload: bytes) -> None:
         if payload[:4] == CONNECTION_CLOSE_OK.prefix:
-            self.hang_up()
+            # It has read all that was sent and writes no more. As in RabbitMQ it need not close the socket first.
+            self.state = "closed"
+            self.finish()
         elif payload[:4] == CONNECTION_CLOSE.prefix:
             self.send(CONNECTION_CLOSE_OK.frame(0))
             self.hang_up()

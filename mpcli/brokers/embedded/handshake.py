@@ -88,7 +88,7 @@ def _start_ok(connection: Connection, properties: Table, mechanism: str, respons
 def _credentials(mechanism: str, response: bytes) -> tuple[str, bytes]:
     if mechanism == "PLAIN":
         parts = response.split(b"\0")
-        if len(parts) == 3:
+        if len(parts) == 3 and not parts[0]:
             return parts[1].decode("utf-8", "surrogateescape"), parts[2]
         raise Refusal("SYNTAX_ERROR", "PLAIN response is not user and password")
     if mechanism == "AMQPLAIN":

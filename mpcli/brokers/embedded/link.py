@@ -106,6 +106,12 @@ class Link(asyncio.BufferedProtocol):
             self._deadline.cancel()
             self._deadline = None
 
+    def finish(self) -> None:
+        """Send what is left and close the socket."""
+        self.flush()
+        if self.transport is not None:
+            self.transport.close()
+
     def abort(self) -> None:
         """Cut it off."""
         if self.transport is not None:

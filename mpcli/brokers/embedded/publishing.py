@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mpcli.brokers.embedded.arguments import parse_expiration
 from mpcli.brokers.embedded.broker import REPLY_TO
 from mpcli.brokers.embedded.message import Facts, Message, scan
-from mpcli.brokers.embedded.refusal import Refusal, not_found, precondition, type_name
+from mpcli.brokers.embedded.refusal import Refusal, as_binary, not_found, precondition, type_name
 from mpcli.wire.codec import encode_shortstr
 from mpcli.wire.methods import BASIC_PUBLISH
 
@@ -24,10 +24,10 @@ _REPLY_TO = REPLY_TO.encode()
 class Assembly:
     """What has come of a publish so far."""
 
-    __slots__ = ("body", "header", "limit", "method", "missing", "parts", "size")
+    __slots__ = ("address", "body", "exchange", "flags", "header", "key", "limit", "missing", "parts", "size")
 
     def __init__(self, method: bytes, limit: int) -> None:
-        self.method = method
+        self.exchange, self.key, self.address, self.flags = _address(method)
         self.limit = limit
         self.size = 0
         self.header = b""
@@ -41,8 +41,10 @@ class Assembly:
             raise self.unexpected()
         if len(payload) < _CONTENT_START.size + 2:
             raise Refusal("INTERNAL_ERROR", "the content header is cut off", 0)
-        kind, _, self.size = _CONTENT_START.unpack_from(payload)
+        kind, weight, self.size = _CONTENT_START.unpack_from(payload)
         self.missing = self.size
+        if weight:
+            raise self.unexpected()
         if kind != _BASIC:
             raise Refusal(
                 "UNEXPECTED_FRAME",
@@ -95,28 +97,27 @@ def publish(channel: Channel, assembly: Assembly) -> None:
 
 
 def _publish(channel: Channel, assembly: Assembly) -> None:
-    exchange_name, key, address, flags = _address(assembly.method)
-    if flags & _IMMEDIATE:
+    if assembly.flags & _IMMEDIATE:
         raise Refusal("NOT_IMPLEMENTED", "immediate=true")
     if assembly.size > assembly.limit:
         raise precondition(f"message size {assembly.size} is larger than configured max size {assembly.limit}")
-    exchange = channel.vhost.exchanges.get(exchange_name)
+    exchange = channel.vhost.exchanges.get(assembly.exchange)
     if exchange is None:
-        raise not_found("exchange", exchange_name, channel.vhost.name)
+        raise not_found("exchange", assembly.exchange, channel.vhost.name)
     if exchange.internal:
         raise Refusal(
             "ACCESS_REFUSED",
-            f"cannot publish to internal exchange '{exchange_name}' in vhost '{channel.vhost.name}'",
+            f"cannot publish to internal exchange '{exchange.name}' in vhost '{channel.vhost.name}'",
         )
     facts = scan(assembly.header)
     if facts.delivery_mode not in (1, 2):
         raise precondition(f"invalid message: {{delivery_mode_unknown,{facts.delivery_mode}}}")
-    message = Message(exchange_name, key, address, assembly.header, assembly.body)
+    message = Message(assembly.exchange, assembly.key, assembly.address, assembly.header, assembly.body)
     if facts.unusual:
         message = _with_facts(channel, message, facts)
     message.persistent = facts.delivery_mode == 2
     message.priority = facts.priority
-    mandatory = bool(flags & _MANDATORY)
+    mandatory = bool(assembly.flags & _MANDATORY)
     if channel.tx is not None:
         channel.tx.append(("publish", (exchange, message, mandatory)))
     else:
@@ -131,9 +132,11 @@ def _address(method: bytes) -> tuple[str, str, bytes, int]:
         middle = 7 + method[6]
         end = middle + 1 + method[middle]
         exchange = str(method[7:middle], "utf-8", "surrogateescape")
+        if len(method) != end + 1:
+            raise Refusal("FRAME_ERROR", f"cannot decode {as_binary(method[4:])}")
         return exchange, str(method[middle + 1 : end], "utf-8", "surrogateescape"), method[6:end], method[end]
     except IndexError as error:
-        raise Refusal("FRAME_ERROR", "cannot decode basic.publish") from error
+        raise Refusal("FRAME_ERROR", f"cannot decode {as_binary(method[4:])}") from error
 
 
 def _with_facts(channel: Channel, message: Message, facts: Facts) -> Message:

@@ -41,7 +41,7 @@ def test_a_damaged_table_is_found_where_decoding_finds_it(table: bytes, damage: 
     assert end_of(check_table, whole) == end_of(decode_table, whole)
 
 
-@pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1, MAX_DEPTH + 2])
+@pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 2])
 def test_too_deep_is_too_deep(depth: int) -> None:
     nested: Value = {"a": 1}
     for _ in range(depth):
