@@ -28,8 +28,8 @@ from mpcli.errors import BrokerUnavailable
 KINDS = [pytest.param("embedded"), pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)]
 
 
-def _cannot_restart() -> None:
-    pytest.fail("this broker is shared: a test that restarts one asks for the fixture own_broker")
+def _is_shared() -> None:
+    pytest.fail("this broker is shared: a test that does this to one asks for the fixture own_broker")
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Broker:
     kind: str
     vhost: str
     server: EmbeddedServer | RabbitMQServer = field(repr=False)
-    may_restart: bool = False
+    is_own: bool = False
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.server.url)
@@ -60,9 +60,20 @@ class Broker:
 
     def restart(self) -> None:
         """Stop the broker and start it again, on the same port and data."""
-        if not self.may_restart:
-            _cannot_restart()
+        self._must_be_own()
         self.server.restart()
+
+    @contextmanager
+    def short_of_memory(self) -> Iterator[None]:
+        """A broker whose memory mark is below what it uses."""
+        self._must_be_own()
+        self.server.set_memory_mark(0)
+        yield
+        self.server.set_memory_mark(None)
+
+    def _must_be_own(self) -> None:
+        if not self.is_own:
+            _is_shared()
 
 
 @dataclass
@@ -104,11 +115,21 @@ class EmbeddedServer:
     def restart(self) -> None:
         self._broker.restart()
 
+    def set_memory_mark(self, mark: int | None) -> None:
+        from dataclasses import replace
+
+        from mpcli.brokers.embedded.limits import Limits
+
+        def set_it(broker) -> None:
+            broker.limits = replace(broker.limits, memory=Limits().memory if mark is None else mark)
+
+        self._broker._ask(set_it)
+
 
 class RabbitMQServer:
     """A RabbitMQ node, administered from inside: milliseconds for what its command line needs most of a second for."""
 
-    def __init__(self, folder: Path, restart: Callable[[], None] = _cannot_restart) -> None:
+    def __init__(self, folder: Path, restart: Callable[[], None] = _is_shared) -> None:
         self._folder = folder
         self.restart = restart
         self.url = self._description()["url"]
@@ -148,6 +169,11 @@ class RabbitMQServer:
             "rabbit_networking:close_connections([P || [{pid, P}, {vhost, V}] <-"
             f' rabbit_networking:connection_info_all([pid, vhost]), V =:= <<"{vhost}">>], "closed by a test"), [].'
         )
+
+    def set_memory_mark(self, mark: int | None) -> None:
+        # A share of the machine's memory; 0.4 is what a node starts with.
+        share = 0.4 if mark is None else 0.00001
+        self._evaluate(f"vm_memory_monitor:set_vm_memory_high_watermark({share:f}), [].")
 
     def _evaluate(self, expression: str) -> str:
         """The text that the Erlang expression evaluates to."""
@@ -256,12 +282,15 @@ def brokers(request: pytest.FixtureRequest) -> Iterator[Pair]:
         yield Pair(sync, async_)
 
 
-@pytest.fixture(params=KINDS)
-def own_broker(request: pytest.FixtureRequest, tmp_path: Path, run_lock: Path) -> Iterator[Broker]:
-    """A broker that this test alone uses, with data on disk, and may restart."""
+@pytest.fixture(scope="module", params=KINDS)
+def own_broker(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, run_lock: Path
+) -> Iterator[Broker]:
+    """A broker that this module alone uses, with data on disk, and may restart."""
+    tmp_path = tmp_path_factory.mktemp("own")
     if request.param == "embedded":
         with ExitStack() as stack:
-            yield Broker("embedded", "/", EmbeddedServer(stack, data=tmp_path / "data"), may_restart=True)
+            yield Broker("embedded", "/", EmbeddedServer(stack, data=tmp_path / "data"), is_own=True)
         return
     request.getfixturevalue("needs_rabbitmq")
     folder, port = tmp_path / "rabbitmq", _free_port()
@@ -277,6 +306,6 @@ def own_broker(request: pytest.FixtureRequest, tmp_path: Path, run_lock: Path) -
         guard = _start_node(folder, run_lock, port)
 
     try:
-        yield Broker("rabbitmq", "/", RabbitMQServer(folder, restart), may_restart=True)
+        yield Broker("rabbitmq", "/", RabbitMQServer(folder, restart), is_own=True)
     finally:
         stop()

@@ -262,6 +262,7 @@ class Settings:
         "dead_letter_exchange",
         "dead_letter_key",
         "delivery_limit",
+        "drops_head",
         "expires",
         "max_bytes",
         "max_length",
@@ -282,6 +283,8 @@ class Settings:
         overflow = self._name(table, "x-overflow") or "drop-head"
         self.reject_publish = overflow.startswith("reject-publish")
         self.reject_to_dead_letter = overflow == "reject-publish-dlx"
+        limited = self.max_length is not None or self.max_bytes is not None
+        self.drops_head = limited and not self.reject_publish
         self.max_priority = self._count(table, "x-max-priority") or 0
         self.single_active = inner(table.get("x-single-active-consumer")) is True
         self.delivery_limit = self._count(table, "x-delivery-limit")

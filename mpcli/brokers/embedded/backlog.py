@@ -51,15 +51,11 @@ class Backlog:
                 _insert(level, entry)
 
     def head(self) -> Entry | None:
-        """The next one, or None."""
+        """The next one, or None: only this one can expire."""
         for level in self._levels:
             if level:
                 return level[0]
         return None
-
-    def heads(self) -> list[Entry]:
-        """The first of each priority: only these can expire."""
-        return [level[0] for level in self._levels if level]
 
     def pop(self) -> Entry:
         """Take the next one."""
@@ -68,19 +64,10 @@ class Backlog:
                 return self._taken(level.popleft())
         raise IndexError
 
-    def pop_oldest_of_lowest(self) -> Entry:
-        """Take the one that a full queue drops first."""
-        for level in reversed(self._levels):
-            if level:
-                return self._taken(level.popleft())
-        raise IndexError
-
     def pop_expired(self, now: float) -> Entry | None:
-        """Take one whose time is over and that is first of its priority, or None."""
-        for level in self._levels:
-            if level and 0 < level[0].expires <= now:
-                return self._taken(level.popleft())
-        return None
+        """Take the next one if its time is over, else None."""
+        head = self.head()
+        return self.pop() if head is not None and 0 < head.expires <= now else None
 
     def clear(self) -> list[Entry]:
         """Take all of them."""

@@ -26,7 +26,7 @@ def dead_letter(queue: Queue, message: Message, reason: str) -> None:
     letter = _make_letter(queue, message, reason, name)
     targets = queue.vhost.route(exchange, letter)
     if reason != "rejected":
-        deaths = _deaths(message.headers())
+        deaths = _deaths(letter.headers())
         targets = tuple(target for target in targets if not _is_cycle(target.name, deaths))
     for target in targets:
         target.publish(letter)

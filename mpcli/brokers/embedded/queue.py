@@ -116,16 +116,19 @@ class Queue:
         )
 
     def _after_growth(self, entry: Entry) -> None:
-        settings = self.settings
+        if self.settings.drops_head:
+            self._drop_head()
         if entry.expires:
             self._expire()
-        if settings.max_length is None and settings.max_bytes is None:
-            return
-        while self.backlog.count and (
-            (settings.max_length is not None and self.backlog.count > settings.max_length)
-            or (settings.max_bytes is not None and self.backlog.size > settings.max_bytes)
+
+    def _drop_head(self) -> None:
+        # With priorities, as in RabbitMQ, the head is the oldest of the highest one.
+        settings, backlog = self.settings, self.backlog
+        while backlog.count and (
+            (settings.max_length is not None and backlog.count > settings.max_length)
+            or (settings.max_bytes is not None and backlog.size > settings.max_bytes)
         ):
-            self._bury(self.backlog.pop_oldest_of_lowest(), "maxlen")
+            self._bury(backlog.pop(), "maxlen")
 
     # -- out -------------------------------------------------------------------------------------------------------
 
@@ -193,8 +196,13 @@ class Queue:
                 if entry.stored:
                     self._journal.touch(entry)
         self.backlog.restore(kept)
-        self.drain()
+        # What came back may be too much: a classic queue sees to that before it delivers, a quorum queue after.
+        if self.settings.drops_head and self.kind != QUORUM:
+            self._drop_head()
         self._expire()
+        self.drain()
+        if self.settings.drops_head:
+            self._drop_head()
 
     def reject(self, entries: list[Entry]) -> None:
         """Refused by a consumer for good."""
@@ -216,7 +224,6 @@ class Queue:
     # -- time ------------------------------------------------------------------------------------------------------
 
     def _expire(self) -> None:
-        self._expiry_at = 0.0
         if self.deleted:
             return
         now = time.time()
@@ -225,15 +232,19 @@ class Queue:
         self._schedule_expiry()
 
     def _schedule_expiry(self) -> None:
-        due = min((entry.expires for entry in self.backlog.heads() if entry.expires), default=0.0)
-        if due == self._expiry_at and self._expiry is not None:
+        head = self.backlog.head()
+        if head is None or not head.expires:
             return
         if self._expiry is not None:
+            if self._expiry_at <= head.expires:
+                return  # it will look again then
             self._expiry.cancel()
-            self._expiry = None
-        self._expiry_at = due
-        if due:
-            self._expiry = self._broker.later(max(0.0, due - time.time()), self._expire)
+        self._expiry_at = head.expires
+        self._expiry = self._broker.later(max(0.0, head.expires - time.time()), self._expiry_due)
+
+    def _expiry_due(self) -> None:
+        self._expiry = None
+        self._expire()
 
     def touch(self) -> None:
         """It is in use: the time until an unused queue is deleted begins anew."""

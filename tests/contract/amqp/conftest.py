@@ -163,6 +163,13 @@ class Client:
             self.expect("nothing that ever comes")
         return caught.value
 
+    def end(self) -> None:
+        """Wait until the broker has closed the socket."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.ended:
+            assert time.monotonic() < deadline, f"the socket is open; so far {self.events}"
+            self.receive(0.2)
+
     def deliveries(self, count: int) -> list[Event]:
         """The next deliveries, and the certainty that no more than these were sent."""
         found = [self.expect("basic.deliver") for _ in range(count)]

@@ -40,6 +40,18 @@ def test_a_wrong_password_is_403(broker, connect) -> None:
     assert refusal.text.startswith("ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN.")
 
 
+def test_who_cannot_be_told_is_cut_off(broker, connect) -> None:
+    right, wrong = f"\0{broker.user}\0{broker.password}".encode(), f"\0{broker.user}\0wrong".encode()
+    logins = [({}, "PLAIN", wrong), (CAPABILITIES, "NONESUCH", right), (CAPABILITIES, "PLAIN", b"as" + right)]
+    clients = [connect(handshake=False) for _ in logins]
+    for client, login in zip(clients, logins, strict=True):
+        client.send_bytes(PROTOCOL_HEADER + m.CONNECTION_START_OK.frame(0, *login, "en_US"))
+    for client in clients:
+        client.expect("connection.start")
+        client.end()
+        assert not client.events
+
+
 def test_an_unknown_vhost_is_530(broker, connect) -> None:
     client = connect(handshake=False)
     with pytest.raises(Exception, match="530 NOT_ALLOWED - vhost nowhere not found"):
@@ -54,6 +66,17 @@ def test_another_protocol_is_answered_with_the_right_header(connect) -> None:
 
 def test_a_close_is_answered(client) -> None:
     client.call(0, m.CONNECTION_CLOSE, 200, "bye", 0, 0)
+
+
+def test_the_socket_is_closed_when_the_client_has_agreed(client) -> None:
+    client.send(1, m.CHANNEL_OPEN)
+    client.refused()
+    client.send(0, m.CONNECTION_CLOSE_OK)
+    client.end()
+
+
+def test_access_is_granted_to_whoever_still_asks(client) -> None:
+    assert client.call(1, m.ACCESS_REQUEST, "/data", True, True, True, True, True) == [1]
 
 
 def test_heartbeats_are_sent(connect) -> None:
@@ -112,6 +135,21 @@ def test_more_channels_than_agreed_are_refused(connect) -> None:
             505,
             "UNEXPECTED_FRAME - expected content header for class 60, got one for class 50 instead",
         ),
+        (
+            m.BASIC_PUBLISH.frame(1, "", "q", False, False)
+            + encode_frame(2, 1, CONTENT_START.pack(60, 7, 1) + b"\0\0"),
+            505,
+            "UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead",
+        ),
+        (encode_frame(1, 1, m.QUEUE_PURGE.prefix + b"\0\0\5q"), 501, "FRAME_ERROR - cannot decode <<0,0,5,113>>"),
+        (encode_frame(1, 1, m.BASIC_PUBLISH.prefix + b"\0\0\5q"), 501, "FRAME_ERROR - cannot decode <<0,0,5,113>>"),
+        (
+            encode_frame(1, 1, m.BASIC_QOS.encode(0, 1, False) + b"z"),
+            501,
+            "FRAME_ERROR - cannot decode <<0,0,0,0,0,1,0,122>>",
+        ),
+        (m.QUEUE_DECLARE_OK.frame(1, "q", 0, 0), 503, "COMMAND_INVALID - unimplemented method"),
+        (m.QUEUE_PURGE.frame(0, "q", False), 504, "CHANNEL_ERROR - unexpected method in connection state running"),
         (m.CHANNEL_OPEN.frame(1), 504, "CHANNEL_ERROR - second 'channel.open' seen"),
         (m.BASIC_QOS.frame(7, 0, 1, False), 504, "CHANNEL_ERROR - expected 'channel.open'"),
         (m.CHANNEL_FLOW.frame(1, False), 540, "NOT_IMPLEMENTED - active=false"),
@@ -130,10 +168,19 @@ def test_what_breaks_the_protocol_closes_the_connection(connect, data: bytes, co
 @pytest.mark.parametrize(
     "garbage",
     [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01" + bytes(300), b"AMQ", PROTOCOL_HEADER + b"\xff" * 100],
+    ids=["http", "tls", "half a header", "after the header"],
 )
 def test_garbage_disturbs_nobody_else(connect, garbage: bytes) -> None:
     bystander, client = connect(), connect(handshake=False)
     client.send_bytes(garbage)
+    bystander.queue("q", exclusive=True)
+    bystander.publish("", "q")
+    assert bystander.bodies("q") == [b"body"]
+
+
+def test_half_a_frame_disturbs_nobody_else(connect) -> None:
+    bystander, client = connect(), connect()
+    client.send_bytes(m.BASIC_PUBLISH.frame(1, "", "q", False, False) + b"\x02\x00\x01\x00\x00\x00\x40half")
     bystander.queue("q", exclusive=True)
     bystander.publish("", "q")
     assert bystander.bodies("q") == [b"body"]

@@ -125,6 +125,19 @@ def test_an_exclusive_consumer_is_alone(broker, connect, exclusive_first: bool) 
     assert client.get("q") is None, "basic.get is allowed"
 
 
+def test_nobody_is_alone_on_a_single_active_consumer(broker, client) -> None:
+    client.queue("q", exclusive=True, single_active_consumer=True)
+    with pytest.raises(Exception, match="403") as caught:
+        client.consume("q", exclusive=True)
+    assert caught.value.text == f"ACCESS_REFUSED - queue 'q' in vhost '{broker.vhost}' in exclusive use"
+
+
+def test_nobody_is_alone_on_a_quorum_queue(client) -> None:
+    client.queue("q", durable=True, queue_type="quorum")
+    client.consume("q", "a", exclusive=True)
+    client.consume("q", "b", exclusive=True)
+
+
 def test_a_consumer_tag_is_used_once(client) -> None:
     client.queue("q", exclusive=True)
     client.consume("q", "t")
@@ -220,6 +233,14 @@ def test_tag_zero_is_all(four) -> None:
         four.get("q", no_ack=False)
     four.send(1, m.BASIC_ACK, 0, True)
     assert four.bodies("q") == [b"3"]
+
+
+def test_recover_can_go_unanswered(four) -> None:
+    four.get("q", no_ack=False)
+    four.send(1, m.BASIC_RECOVER_ASYNC, True)
+    four.settled()
+    event = four.get("q")
+    assert (event.body, event.values[1]) == (b"0", True)
 
 
 def test_recover_delivers_again(four) -> None:

@@ -81,6 +81,32 @@ def test_a_message_expires_by_its_queues_time(dead) -> None:
     assert time.monotonic() - started >= 0.03
 
 
+def test_the_shorter_time_counts(dead) -> None:
+    dead.queue("q", exclusive=True, dead_letter_exchange="dlx", message_ttl=60_000)
+    dead.publish("", "q", expiration="1")
+    assert letter(dead).headers["x-death"][0]["original-expiration"] == "1"
+
+
+def test_what_has_had_its_time_goes_when_it_is_in_front(dead) -> None:
+    dead.queue("q", exclusive=True, dead_letter_exchange="dlx")
+    dead.publish("", "q", b"long", expiration="60000")
+    dead.publish("", "q", b"short", expiration="0")
+    dead.settled()
+    first = dead.get("q")
+    assert (first.body, first.values[4]) == (b"long", 0)
+    assert letter(dead).body == b"short"
+
+
+def test_a_message_waits_behind_a_higher_priority(dead) -> None:
+    dead.queue("q", exclusive=True, dead_letter_exchange="dlx", max_priority=2)
+    dead.publish("", "q", b"high", priority=1)
+    dead.publish("", "q", b"short", expiration="0")
+    dead.settled()
+    assert dead.queue("q", passive=True)[1] == 2
+    assert dead.get("q").body == b"high"
+    assert letter(dead).body == b"short"
+
+
 def test_a_message_waits_behind_one_that_lives_longer(dead) -> None:
     dead.queue("q", exclusive=True, dead_letter_exchange="dlx")
     dead.publish("", "q", b"long", expiration="60000")
@@ -123,6 +149,14 @@ def test_a_circle_without_a_rejection_ends(broker, client) -> None:
     deadline = time.monotonic() + 5
     while broker.queues()["q"]:
         assert time.monotonic() < deadline
+
+
+def test_a_circle_of_full_queues_ends(client) -> None:
+    client.queue("q", exclusive=True, max_length=1, dead_letter_exchange="", dead_letter_routing_key="q")
+    for body in (b"1", b"2", b"3"):
+        client.publish("", "q", body)
+    client.settled()
+    assert client.bodies("q") == [b"3"]
 
 
 def test_without_its_exchange_a_dead_letter_is_gone(client) -> None:

@@ -1,4 +1,4 @@
-"""What is there after the broker was stopped and started again."""
+"""What is there after the broker was stopped and started again, and what happens when its memory is short."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mpcli.wire import methods as m
 
 @pytest.fixture
 def broker(own_broker):
-    """These tests restart their broker."""
+    """These tests do to their broker what nobody else could bear."""
     return own_broker
 
 
@@ -42,3 +42,23 @@ def test_what_is_durable_survives_a_restart(broker, connect) -> None:
     assert client.bodies("classic") == [b"new"], "the binding is there again"
     with pytest.raises(Exception, match="404"):
         client.exchange("gone", passive=True)
+
+
+def test_publishers_wait_while_memory_is_short_and_nothing_is_lost(broker, connect) -> None:
+    publisher, consumer = connect(), connect()
+    publisher.queue("unread")
+    consumer.queue("mine", exclusive=True)
+    publish = [b"%d" % number for number in range(6)]
+    with broker.short_of_memory():
+        for body in publish[:3]:
+            publisher.publish("", "unread", body)
+        assert publisher.expect("connection.blocked").values == ["low on memory"]
+        for body in publish[3:]:
+            publisher.publish("", "unread", body)
+        early = consumer.bodies("unread")
+        assert len(early) <= 3, "what comes behind the mark waits in the socket"
+        assert consumer.get("mine") is None, "who does not publish is served"
+    publisher.expect("connection.unblocked")
+    publisher.settled()
+    assert early + consumer.bodies("unread") == publish
+    publisher.call(1, m.QUEUE_DELETE, "unread", False, False, False)

@@ -95,6 +95,21 @@ def test_an_auto_delete_exchange_goes_with_its_last_binding(client) -> None:
         client.exchange("x", passive=True)
 
 
+def test_an_auto_delete_exchange_goes_with_its_last_queue(client) -> None:
+    client.exchange("x", auto_delete=True)
+    client.exchange("y", auto_delete=True)
+    client.queue("q", exclusive=True)
+    client.call(1, m.EXCHANGE_BIND, "y", "x", "", False, {})
+    client.bind("q", "y")
+    client.call(1, m.QUEUE_DELETE, "q", False, False, False)
+    client.settled()
+    for name in ("y", "x"):
+        with pytest.raises(Exception, match=f"404 NOT_FOUND - no exchange '{name}'"):
+            client.exchange(name, passive=True)
+        client.send(1, m.CHANNEL_CLOSE_OK)
+        client.open(1)
+
+
 def test_unbinding_what_is_not_bound_succeeds(client) -> None:
     client.queue("q", exclusive=True)
     client.call(1, m.QUEUE_UNBIND, "q", "amq.topic", "k", {})
@@ -161,6 +176,7 @@ BINDINGS = {
     "nothing asked": {},
     "any of nothing": {"x-match": "any"},
     "with x": {"x-match": "all-with-x", "x-a": 1},
+    "any with x": {"x-match": "any-with-x", "x-a": 1, "c": 2},
     "without x": {"x-match": "all", "x-a": 1, "c": 1},
     "another width": {"a": Typed("l", 1)},
 }
@@ -172,7 +188,7 @@ BINDINGS = {
         ({"a": 1}, {"any", "present", "nothing asked", "another width"}),
         ({"a": 1, "b": "x"}, {"all", "any", "present", "nothing asked", "another width"}),
         ({"a": 2}, {"present", "nothing asked"}),
-        ({"x-a": 1}, {"nothing asked", "with x"}),
+        ({"x-a": 1}, {"nothing asked", "with x", "any with x"}),
         ({"c": 1}, {"nothing asked", "without x"}),
         ({}, {"nothing asked"}),
     ],
@@ -203,6 +219,34 @@ def test_what_nothing_matches_goes_to_the_alternate_exchange(client) -> None:
     client.settled()
     assert (client.bodies("matched"), client.bodies("unmatched")) == ([b"1"], [b"2"])
     assert not client.events, "it was routed, so nothing is returned"
+
+
+def test_an_alternate_exchange_may_be_missing_or_have_one_itself(client) -> None:
+    client.exchange("last", "fanout")
+    client.exchange("middle", arguments={"alternate-exchange": "last"})
+    client.exchange("first", arguments={"alternate-exchange": "middle"})
+    client.exchange("lost", arguments={"alternate-exchange": "nowhere"})
+    client.queue("q", exclusive=True)
+    client.bind("q", "last")
+    client.publish("first", "k", b"1", mandatory=True)
+    client.publish("lost", "k", b"2", mandatory=True)
+    assert client.expect("basic.return").body == b"2"
+    assert client.bodies("q") == [b"1"]
+
+
+@pytest.mark.parametrize(
+    ("destination", "source", "code", "text"),
+    [
+        ("nowhere", "amq.topic", 404, "NOT_FOUND - no exchange 'nowhere' in vhost '{}'"),
+        ("amq.topic", "nowhere", 404, "NOT_FOUND - no exchange 'nowhere' in vhost '{}'"),
+        ("", "amq.topic", 403, "ACCESS_REFUSED - operation not permitted on the default exchange"),
+        ("amq.topic", "", 403, "ACCESS_REFUSED - operation not permitted on the default exchange"),
+    ],
+)
+def test_exchanges_that_cannot_be_bound(broker, client, destination: str, source: str, code: int, text: str) -> None:
+    with pytest.raises(Exception, match=str(code)) as caught:
+        client.call(1, m.EXCHANGE_BIND, destination, source, "k", False, {})
+    assert (caught.value.scope, caught.value.text) == ("channel", text.format(broker.vhost))
 
 
 def test_exchanges_are_bound_to_exchanges_even_in_a_circle(client) -> None:

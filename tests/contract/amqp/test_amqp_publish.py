@@ -149,6 +149,26 @@ def test_a_rollback_forgets_publishes_and_acknowledgements(client) -> None:
     assert client.bodies("q") == [b"1"]
 
 
+def test_a_transaction_holds_back_acknowledgements_and_rejections(connect) -> None:
+    client = connect(1, 2)
+    client.queue("dead", exclusive=True)
+    client.queue("q", exclusive=True, dead_letter_exchange="", dead_letter_routing_key="dead")
+    for number in range(3):
+        client.publish("", "q", b"%d" % number)
+    client.settled()
+    client.call(1, m.TX_SELECT)
+    acknowledged, rejected, returned = (client.get("q", no_ack=False).values[0] for _ in range(3))
+    client.send(1, m.BASIC_ACK, acknowledged, False)
+    client.send(1, m.BASIC_REJECT, rejected, False)
+    client.send(1, m.BASIC_NACK, returned, False, True)
+    client.settled()
+    assert (client.get("q", channel=2), client.get("dead", channel=2)) == (None, None)
+    client.call(1, m.TX_COMMIT)
+    assert client.get("q", channel=2).body == b"2"
+    assert client.get("dead", channel=2).body == b"1"
+    assert client.bodies("q", channel=2) == []
+
+
 @pytest.mark.parametrize(
     ("first", "second", "text"),
     [

@@ -226,6 +226,16 @@ def test_an_unused_queue_expires(client) -> None:
     client.queue("used", passive=True)
 
 
+def test_a_declaration_and_a_get_keep_an_unused_queue_alive(client) -> None:
+    client.queue("q", expires=400)
+    for number in range(6):
+        time.sleep(0.15)  # what is waited for is that nothing happens
+        assert client.queue("q", expires=400)[1] == 0 if number % 2 else client.get("q") is None
+    client.publish("", "q", mandatory=True)
+    client.settled()
+    assert not client.events
+
+
 def test_a_full_queue_drops_its_oldest(client) -> None:
     client.queue("count", exclusive=True, max_length=2)
     client.queue("bytes", exclusive=True, max_length_bytes=5)
@@ -244,6 +254,62 @@ def test_a_full_queue_refuses_when_told_to(client) -> None:
     client.publish("", "q", b"2")
     assert client.expect("basic.nack").values[0] == 2
     assert client.bodies("q") == [b"1"]
+
+
+def test_a_full_queue_drops_the_oldest_of_the_highest_priority(client) -> None:
+    client.queue("q", exclusive=True, max_length=3, max_priority=5)
+    for body, priority in ((b"low", 0), (b"high", 5), (b"high too", 5), (b"middle", 3), (b"last", 0)):
+        client.publish("", "q", body, priority=priority)
+    client.settled()
+    assert client.bodies("q") == [b"middle", b"low", b"last"]
+
+
+def test_what_comes_back_to_a_full_queue_is_the_oldest(client) -> None:
+    client.queue("q", exclusive=True, max_length=2)
+    for body in (b"1", b"2"):
+        client.publish("", "q", body)
+    client.settled()
+    held = client.get("q", no_ack=False)
+    client.publish("", "q", b"3")
+    client.send(1, m.BASIC_REJECT, held.values[0], True)
+    client.settled()
+    assert client.bodies("q") == [b"2", b"3"]
+
+
+def test_a_full_queue_without_room_keeps_nothing(client) -> None:
+    client.queue("q", exclusive=True, max_length=0)
+    client.publish("", "q", b"nobody")
+    client.settled()
+    assert client.bodies("q") == []
+    client.consume("q", no_ack=True)
+    client.publish("", "q", b"somebody")
+    assert [event.body for event in client.deliveries(1)] == [b"somebody"]
+
+
+@pytest.mark.parametrize("overflow", ["drop-head", "reject-publish"])
+def test_a_full_quorum_queue(client, overflow: str) -> None:
+    client.queue("q", durable=True, queue_type="quorum", max_length=1, overflow=overflow)
+    client.call(1, m.CONFIRM_SELECT, False)
+    answers = []
+    for number in range(4):
+        client.publish("", "q", b"%d" % number)
+        answers.append(client.expect(("basic.ack", "basic.nack")).name)
+    kept = client.bodies("q")
+    if overflow == "drop-head":
+        assert (set(answers), kept) == ({"basic.ack"}, [b"3"])
+    else:
+        # How many a quorum queue takes beyond its limit is its own affair.
+        accepted = answers.count("basic.ack")
+        assert 1 <= accepted < 4
+        assert kept == [b"%d" % number for number in range(accepted)]
+
+
+def test_255_priorities(client) -> None:
+    client.queue("q", exclusive=True, max_priority=255)
+    for priority in (0, 254, 255, 100):
+        client.publish("", "q", b"%d" % priority, priority=priority)
+    client.settled()
+    assert client.bodies("q") == [b"255", b"254", b"100", b"0"]
 
 
 def test_the_highest_priority_goes_first(client) -> None:
