@@ -87,6 +87,18 @@ class Tail:
         self._reader.join(DEADLINE)
         return out.splitlines()
 
+    def next(self, kind: str) -> dict:
+        """The next line of a kind; those in front of it are passed over."""
+        timer = threading.Timer(DEADLINE, self.process.kill)
+        timer.start()
+        try:
+            for line in self.process.stdout:
+                if (found := json.loads(line))["kind"] == kind:
+                    return found
+        finally:
+            timer.cancel()
+        raise AssertionError(f"ended without {kind}: {self.notes}")
+
     def json(self) -> list[dict]:
         return [json.loads(line) for line in self.lines()]
 

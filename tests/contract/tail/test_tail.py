@@ -2,14 +2,22 @@
 
 import json
 import os
+import random
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from mpcli.recording.reader import Reader
+from mpcli.wire.codec import Typed
+from mpcli.wire.handshake import connect
+from mpcli.wire.methods import EXCHANGE_DECLARE, QUEUE_DECLARE
+from mpcli.wire.publisher import Publisher
 
 DEADLINE = 30.0
 
@@ -66,14 +74,14 @@ def test_a_recording_holds_what_was_sent_unmasked(brokers, bus, tmp_path, task, 
     file = tmp_path / "seen.mprec"
     sent = [task("mplogin.sync.register", task_id=str(n), password="hunter2", n=n) for n in range(2000)]
     happened = event("succeeded", "7", runtime=0.1, result="1")
-    with tail(brokers, "mplogin", "--record", str(file), "--for", "3s", cwd=tmp_path) as running:
-        bus.publish(*sent, happened)
+    with tail(brokers, "mplogin", "--record", str(file), "--limit", "2000", cwd=tmp_path) as running:
+        bus.publish(happened, *sent)
         assert running.lines() == []  # piped and recording: nothing is decoded, nothing shown
     assert "2000 messages" in running.notes[-1]
     assert " 0 dropped" in running.notes[-1]
     entries = list(Reader(file))
-    assert [entry.message for entry in entries] == [*sent, happened]
-    assert [entry.kind for entry in entries] == ["task"] * 2000 + ["event"]
+    assert [entry.message for entry in entries] == [happened, *sent]
+    assert [entry.kind for entry in entries] == ["event"] + ["task"] * 2000
     assert file.stat().st_mode & 0o777 == 0o600
 
 
@@ -109,3 +117,113 @@ def test_usage_errors_come_before_anything_is_opened(brokers, tmp_path) -> None:
         assert (done.returncode, done.stdout) == (code, "")
         assert said in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_full_shows_the_type_of_each_header_and_what_cannot_be_decoded(brokers, bus, tmp_path, task, tail) -> None:
+    message = task("mplogin.sync.register", password="hunter2")
+    message = message.changed(
+        headers={**message.headers, "width": Typed("s", 3), "at": Typed("T", 17), "api_key": "hunter2"}, priority=3
+    )
+    opaque = message.changed(content_type="application/x-python-serialize")
+    with tail(brokers, "mplogin", "--full", "--limit", "2", cwd=tmp_path) as running:
+        bus.publish(message, opaque)
+        first, second = running.json()
+    assert first["headers"]["width"] == {"type": "int16", "value": 3}
+    assert first["headers"]["at"] == {"type": "timestamp", "value": 17}
+    assert first["headers"]["api_key"]["value"] == "***"
+    assert (first["properties"]["priority"], first["redelivered"]) == (3, False)
+    assert "pickle" in second["opaque"]
+    assert second["opcodes"]
+    assert "hunter2" not in json.dumps([first, second["headers"]])
+
+
+def test_a_limit_is_exact_and_so_is_the_recording(brokers, bus, tmp_path, task, tail) -> None:
+    for name, more in (("shown", ["--json"]), ("copied", []), ("quiet", ["--json", "--quiet"])):
+        file = tmp_path / name
+        with tail(brokers, "mplogin", "--limit", "7", "--record", str(file), *more, cwd=tmp_path) as running:
+            bus.publish(*(task("mplogin.sync.register", task_id=str(n)) for n in range(50)))
+            lines = running.json()
+        assert len(lines) == (7 if name == "shown" else 0)
+        assert [entry.message.headers["id"] for entry in Reader(file)] == [str(n) for n in range(7)]
+
+
+def test_what_goes_by_the_name_of_a_queue_is_not_seen_and_that_is_said(brokers, bus, tmp_path, task, tail) -> None:
+    bus.sync.request(QUEUE_DECLARE, "mplogin.sync", False, False, False, False, False, {})
+    with tail(brokers, "mplogin", "--limit", "1", cwd=tmp_path) as running:
+        bus.publish(
+            task("mplogin.sync", task_id="by-queue", exchange=""), task("mplogin.sync.x", task_id="by-exchange")
+        )
+        assert [line["id"] for line in running.json()] == ["by-exchange"]
+    assert "not replies, nor what is sent to a queue by its name" in running.notes[0]
+
+
+def test_stopped_it_is_bounded_and_tells_how_much_it_lost(brokers, bus, tmp_path, task, tail) -> None:
+    total, file = 3000, tmp_path / "seen.mprec"
+    seen = dropped = 0
+    with tail(brokers, "mplogin", "--json", "--bound", "10", "--record", str(file), cwd=tmp_path) as running:
+        running.process.send_signal(signal.SIGSTOP)
+        bus.publish(*(task("mplogin.sync.register", task_id=str(n)) for n in range(total)))
+        bus.sync.request(QUEUE_DECLARE, "behind", False, False, True, False, False, {})  # all of it is there by now
+        running.process.send_signal(signal.SIGCONT)
+        for line in map(json.loads, running.process.stdout):
+            seen += line["kind"] == "message"
+            dropped += line["count"] if line["kind"] == "dropped" else 0
+            if seen + dropped >= total:
+                break
+        running.process.send_signal(signal.SIGINT)
+        assert running.lines() == []
+    assert seen + dropped == total
+    assert dropped > 0
+    assert f"{dropped} dropped" in running.notes[-1]
+    assert sum(entry.fields["count"] for entry in Reader(file) if entry.kind == "dropped") == dropped
+
+
+def test_a_gap_is_told_and_recorded(brokers, bus, tmp_path, task, tail) -> None:
+    file = tmp_path / "seen.mprec"
+    with tail(brokers, "mplogin", "--json", "--limit", "1", "--record", str(file), cwd=tmp_path) as running:
+        brokers.async_.close_connections()
+        assert running.next("lost")["broker"] == "async"
+        gap = running.next("gap")
+        assert (gap["broker"], gap["seconds"] > 0) == ("async", True)
+        with connect(brokers.async_.url) as again:
+            bus.publish(task("mplogin.async.mail", task_id="behind"), connection=again)
+            assert [line["id"] for line in running.json()] == ["behind"]
+    assert "1 gaps of" in running.notes[-1]
+    assert [entry.kind for entry in Reader(file)] == ["gap", "task"]
+
+
+@pytest.mark.timeout(240)
+def test_it_survives_a_restart_of_the_broker(own_broker, tmp_path, task, tail) -> None:
+    with connect(own_broker.url) as connection:
+        connection.request(EXCHANGE_DECLARE, "mplogin", "topic", False, True, False, False, False, {})
+    both = SimpleNamespace(sync=own_broker, async_=own_broker)
+    with tail(both, "mplogin", "--json", "--limit", "2", cwd=tmp_path) as running:
+        own_broker.restart()
+        assert {running.next("gap")["broker"], running.next("gap")["broker"]} == {"sync", "async"}
+        with connect(own_broker.url) as connection:
+            message = task("mplogin.sync.x", task_id="behind")
+            connection.send(message.publish_frames(1, connection.frame_max, mandatory=False))
+            assert [running.next("message")["id"] for _ in range(2)] == ["behind"] * 2
+
+
+def test_killed_at_any_moment_it_has_written_all_that_it_acknowledged(brokers, bus, tmp_path, task, tail) -> None:
+    total, chance = 4000, random.Random(6)
+    some = [task("mplogin.sync.register", task_id=str(n), text="x" * 300) for n in range(total)]
+    size = sum(len(message.body) for message in some)
+    for number in range(4):
+        file = tmp_path / f"{number}.mprec"
+        with tail(brokers, "mplogin", "--record", str(file), cwd=tmp_path) as running, connect(brokers.sync.url) as own:
+            far_enough = chance.randrange(size)
+            publisher = Publisher(own)
+            sending = threading.Thread(target=lambda publisher=publisher: list(publisher.publish(some)))
+            sending.start()
+            while file.stat().st_size < far_enough and sending.is_alive():
+                time.sleep(0.001)
+            running.process.send_signal(signal.SIGSTOP)
+            sending.join(DEADLINE)  # all are confirmed: what is not acknowledged is in the tap's queue
+            waiting = sum(n for name, n in brokers.sync.queues().items() if re.fullmatch("mp.tail.[0-9a-f]+", name))
+            running.process.kill()
+            running.process.wait(DEADLINE)
+        recorded = [entry.message.headers["id"] for entry in Reader(file)]
+        assert recorded == [str(n) for n in range(len(recorded))]
+        assert total - waiting <= len(recorded)

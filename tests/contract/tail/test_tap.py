@@ -198,19 +198,6 @@ def test_a_lost_connection_is_a_gap_and_not_the_end(broker, publisher) -> None:
             assert take(events, Arrived)[-1].messages == [message("mplogin.sync.x")]
 
 
-@pytest.mark.timeout(240)
-def test_it_survives_a_restart_of_the_broker(own_broker) -> None:
-    with connect(own_broker.url) as connection:
-        declare(connection, "mplogin")
-    with contextlib.closing(watch([Place("sync", own_broker.url, [Source("mplogin")])], seconds=200)) as events:
-        take(events, Ready)
-        own_broker.restart()
-        take(events, Gap)
-        with connect(own_broker.url) as connection:
-            publish(connection, message("mplogin.sync.x"))
-            assert take(events, Arrived)[-1].messages == [message("mplogin.sync.x")]
-
-
 def test_the_last_count_is_told_at_the_end(broker, publisher) -> None:
     places = [Place("sync", broker.url, [Source("mplogin")])]
     events = watch(places, seconds=1.5, max_messages=5)

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from kombu.compression import compress
 from kombu.serialization import dumps
 
+from mpcli.recording.format import TASK
+from mpcli.recording.reader import Reader
+from mpcli.recording.writer import Writer
 from mpcli.wire.body import MAX_BODY, Opaque, opened, pickle_opcodes
 from mpcli.wire.celery_view import CeleryView
 from mpcli.wire.codec import Typed
@@ -61,6 +64,20 @@ def test_both_protocols_and_every_compression(sent, protocol, compression) -> No
     view = CeleryView(message(sent(retries=2), compression=compression))
     assert (view.protocol, view.task, view.id, view.retries) == (protocol, NAME, "id-1", 2)
     assert (view.args, view.kwargs, view.opaque) == ([1, "a"], {"amount": 5}, "")
+
+
+@pytest.mark.parametrize("serializer", ["json", "pickle", "yaml"])
+@pytest.mark.parametrize("compression", [None, "zlib", "bzip2", "lzma"])
+@pytest.mark.parametrize("sent", [version_1, version_2])
+def test_a_recording_gives_back_the_bytes_that_celery_sent(tmp_path, sent, compression, serializer) -> None:
+    original = message(sent(args=(1, "ü", None), retries=1, countdown=5), serializer, compression)
+    with Writer(tmp_path / "file") as writer:
+        writer.write_messages(TASK, "async", 1.0, [original])
+    (entry,) = Reader(tmp_path / "file")
+    assert entry.message == original
+    assert entry.message.publish_frames(1, 4096) == original.publish_frames(1, 4096)
+    ours, theirs = CeleryView(entry.message), CeleryView(original)
+    assert (ours.task, ours.id, ours.args, ours.opaque) == (theirs.task, theirs.id, theirs.args, theirs.opaque)
 
 
 def test_the_family_and_the_times() -> None:
