@@ -92,6 +92,10 @@ class Interrupted(MpError):
     exit_code = ExitCode.INTERRUPTED
 
 
+class NobodyListens(NoReply):
+    """No answer, and no worker that could give one."""
+
+
 class NotFound(MpError):
     """No such service or task."""
 

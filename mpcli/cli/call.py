@@ -43,6 +43,18 @@ def call(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON; the default when piped.")] = False,
     no_check: Annotated[bool, typer.Option("--no-check", help="Send the arguments as they are, unchecked.")] = False,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Call it for each line of stdin; a JSON line for each result.")
+    ] = False,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", help="Calls at a time in a batch.", show_default="8, or 100 for async tasks")
+    ] = 0,
+    journal: Annotated[
+        str, typer.Option("--journal", metavar="FILE", help="Note a batch's progress, and go on where it ended.")
+    ] = "",
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Call again what failed, or has no known end, in the journal.")
+    ] = False,
     context: Annotated[str, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
 ) -> int:
@@ -61,4 +73,11 @@ def call(
         timeout=timeout, as_json=as_json, check=not no_check, wait=wait, countdown=countdown, eta=eta, expires=expires,
         trace=trace, as_code=as_code, context=context, yes=yes,
     )  # fmt: skip
+    if batch:
+        from mpcli.cli.batch import run_batch
+
+        given = [*(items or []), *(["--args"] if args else []), *(["--kwargs"] if kwargs else [])]
+        return run_batch(task, options, given, concurrency=concurrency, journal=journal, retry=retry)
+    if concurrency or journal or retry:
+        raise UsageError("--concurrency, --journal and --retry go with --batch", "mp call TASK --batch < lines.jsonl")
     return run_request(build_request(task, items or [], args, kwargs, options))

@@ -124,7 +124,7 @@ def call_in(
             f"{name} is called and not sent: --countdown, --eta and --expires are for async tasks",
             "a call that no worker has begun expires with --timeout",
         )
-    attempt = _Attempt(around, name, note or _ignore, lines, delay, hops)
+    attempt = Attempt(around, name, note or _ignore, lines, delay, hops)
     if check:
         args, kwargs = attempt.check(args, kwargs, url)
     allow_write(around, f"call {name}", yes, ask)
@@ -157,7 +157,7 @@ def _ignore(text: str) -> None:
     """Nobody wants to know."""
 
 
-class _Attempt:
+class Attempt:
     """One task, from one place."""
 
     def __init__(
@@ -165,9 +165,9 @@ class _Attempt:
         around: Context,
         name: TaskName,
         note: Note,
-        lines: Lines | None,
-        delay: Delay | None,
-        hops: Hops | None,
+        lines: Lines | None = None,
+        delay: Delay | None = None,
+        hops: Hops | None = None,
     ) -> None:
         self.around = around
         self.name = name
@@ -185,6 +185,7 @@ class _Attempt:
         return self.lines.endpoint(self.around, mode) if self.lines is not None else self.around.endpoint(mode)
 
     def check(self, args: list[object], kwargs: dict[str, object], url: str) -> tuple[list[object], dict[str, object]]:
+        """The arguments converted. Raises `ArgumentsRefused`."""
         from mpcli.verbs.checking import check_arguments
 
         made, told = check_arguments(self.around, self.name, args, kwargs, lambda: self.endpoint(url).url)
@@ -199,6 +200,8 @@ class _Attempt:
         return Likely(self.around, self.name)
 
     def call(self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object], timeout: float) -> object:
+        """What a sync task returns."""
+
         def nobody() -> None:
             self.likely().refuse_typo()
             self.note(f"nobody is listening on {self.name.queue}; waiting {timeout:g} s for a worker to come")
@@ -217,17 +220,20 @@ class _Attempt:
     def send_and_wait(
         self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object], timeout: float
     ) -> Outcome:
+        """How an async task ended."""
         from mpcli.verbs.follow import Follower
         from mpcli.verbs.outcome import await_outcome
 
         with Follower(endpoint.url) as follower:  # before it is sent, so that nothing is missed
             sent = self.send(endpoint, args, kwargs)
             self.note(f"{self.name} is sent as {sent}; waiting for its end")
-            ended = await_outcome(follower, follower.follow(sent), endpoint.url, self.name, timeout)
+            due_in = max(self.delay.seconds, 0) if self.delay is not None and self.delay.eta else 0
+            ended = await_outcome(follower, follower.follow(sent), endpoint.url, self.name, timeout, due_in)
         ended.task = str(self.name)
         return Outcome(self.name.mode, task_id=sent, ended=ended)
 
     def send(self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object]) -> str:
+        """The id of an async task that was sent."""
         if self.lines is not None:
             told = self.lines.survey(endpoint.url, self.name, self.survey)
             sent = self.lines.send(endpoint.url, self.name, args, kwargs)
@@ -261,6 +267,9 @@ class _Attempt:
         if survey.complete:
             raise self.likely().unknown(survey.tasks)
         self.likely().refuse_typo()
+        if not survey.exists:
+            return ""  # the publish will tell it better
         if not survey.consumers:
-            return f"nobody is listening on {self.name.queue} now: the message waits for a worker"
+            waits = "the message waits for a worker" if self.name.mode is Mode.ASYNC else "a call waits for one to come"
+            return f"nobody is listening on {self.name.queue} now: {waits}"
         return f"not every worker of {self.name.queue} could be asked whether it knows this task; sent all the same"

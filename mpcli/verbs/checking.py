@@ -29,15 +29,30 @@ def check_arguments(
 
     `url` gives the broker to ask the workers on, and may raise `MpError`. Raises `ArgumentsRefused`.
     """
-    known = known_task(around, name)
-    parameters = known.parameters() if known is not None else None
-    if known is None or parameters is None:
-        return (args, kwargs), ""
-    try:
-        return check(str(name), parameters, args, kwargs, known.returns), ""
-    except ArgumentsRefused as refused:
-        signatures = _live_signatures(name, url)
-        return _as_workers_take_it(name, args, kwargs, signatures, refused)
+    return Checker(around, name, url).check(args, kwargs)
+
+
+class Checker:
+    """Checks the arguments of any number of calls of one task; what is known of it is looked up once."""
+
+    def __init__(self, around: Context, name: TaskName, url: Callable[[], str]) -> None:
+        """As for `check_arguments`."""
+        self._name = name
+        self._url = url
+        self._known = known_task(around, name)
+        self._parameters = self._known.parameters() if self._known is not None else None
+        self._live: list[Signature] | None = None
+
+    def check(self, args: list[object], kwargs: dict[str, object]) -> tuple[Arguments, str]:
+        """As `check_arguments`."""
+        if self._known is None or self._parameters is None:
+            return (args, kwargs), ""
+        try:
+            return check(str(self._name), self._parameters, args, kwargs, self._known.returns), ""
+        except ArgumentsRefused as refused:
+            if self._live is None:
+                self._live = _live_signatures(self._name, self._url)
+            return _as_workers_take_it(self._name, args, kwargs, self._live, refused)
 
 
 def known_task(around: Context, name: TaskName) -> IndexedTask | None:

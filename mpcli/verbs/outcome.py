@@ -15,15 +15,17 @@ _FIRST_LOOK, _LAST_LOOK = 1.0, 10.0
 _NO_EVENTS = "workers tell of their tasks when started with -E, or with worker_send_task_events=True"
 
 
-def await_outcome(follower: Follower, followed: Followed, url: str, name: TaskName, timeout: float) -> Outcome:
-    """How the task ended, within `timeout` seconds.
+def await_outcome(
+    follower: Follower, followed: Followed, url: str, name: TaskName, timeout: float, due_in: float = 0.0
+) -> Outcome:
+    """How the task ended, within `timeout` seconds from when it may begin, which is in `due_in` seconds.
 
     Raises `RemoteError` when it failed or was rejected; `NoReply` when it was revoked, when it did not end in time, and
     already before that when it is with nobody any more and no worker told of it: then none will. `BrokerError` when the
     broker cannot be listened to any longer.
     """
-    deadline = monotonic() + timeout
-    pause, gone = _FIRST_LOOK, 0
+    deadline = monotonic() + due_in + timeout
+    pause, gone = due_in + _FIRST_LOOK, 0
     while (left := deadline - monotonic()) > 0:
         ended = followed.wait(left if followed.outcomes else min(left, pause))
         if ended is not None:

@@ -28,12 +28,14 @@ _CHANNELS = 1023  # RabbitMQ allows 2047 unless told otherwise; one of less is t
 class Line:
     """One connection, or none at the moment. `due` is when to call `expire`, on the clock of `time.monotonic`."""
 
-    def __init__(self, urls: str, name: str, heartbeat: int) -> None:
+    def __init__(self, urls: str, name: str, heartbeat: int, reconnects: bool) -> None:
         self.connection: Connection | None = None
         self.due = NEVER
         self._urls = urls
         self._name = name
         self._heartbeat = heartbeat
+        self._reconnects = reconnects
+        self._broke: MpError | None = None
         self._lanes = Lanes()
         self._looks = Looks(1)
         self._unsent: deque[Ongoing] = deque()
@@ -77,9 +79,11 @@ class Line:
     def write(self) -> None:
         """Send what waits, over a new connection when there is none, and a heartbeat when it is time. Raises
         `BrokerError`."""
+        if self._broke is not None:
+            self.lose(self._broke)
+        elif self.connection is None and self._unsent:
+            self._connect()
         if self.connection is None:
-            if self._unsent:
-                self._connect()
             return
         while self._unsent and not self.connection.blocked:
             ongoing = self._unsent.popleft()
@@ -165,14 +169,19 @@ class Line:
         return BrokerUnreachable(f"the broker at {address} does not answer in time")
 
     def lose(self, error: MpError) -> None:
-        """The connection is gone, or there was none to be had: what was sent fails, what was not is sent later."""
+        """The connection is gone, or there was none to be had: what was sent fails, what was not is sent over the next
+        one, or fails too when there is to be none."""
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.abort()
         self._lanes, self._looks, self._out = Lanes(), Looks(1), []
+        if not self._reconnects:
+            self._broke = error
+            self._unsent.clear()
         kept = {ongoing.id for ongoing in self._unsent}
         for ongoing in list(self._open.values()):
             if ongoing.id not in kept:
+                ongoing.sent = ongoing.sent and connection is not None
                 self._settle(ongoing, _lost(error, ongoing, connected=connection is not None))
 
     def close(self) -> None:

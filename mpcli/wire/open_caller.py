@@ -37,10 +37,13 @@ CONFIRM_WAIT = 10.0
 
 
 class OpenCaller:
-    """Calls tasks of the broker at `urls`; `name` is shown in its list of connections. `heartbeat` is in seconds."""
+    """Calls tasks of the broker at `urls`; `name` is shown in its list of connections. `heartbeat` is in seconds.
 
-    def __init__(self, urls: str, name: str = "mp", heartbeat: int = 30) -> None:
-        self._line = Line(urls, name, heartbeat)  # the thread's alone
+    With `reconnects` False all that comes after a break fails with its reason.
+    """
+
+    def __init__(self, urls: str, name: str = "mp", heartbeat: int = 30, reconnects: bool = True) -> None:
+        self._line = Line(urls, name, heartbeat, reconnects)  # the thread's alone
         # Shared by all threads, under the lock: what is handed over, and whether the pipe was written to.
         self._lock = threading.Lock()
         self._inbox: deque[Ongoing] = deque()
@@ -96,6 +99,12 @@ class OpenCaller:
         Raises `EncodingFailed`, and `BrokerUnreachable` once the caller is closed.
         """
         message = sync_message(str(name), args, kwargs, REPLY_TO, timeout)
+        return self.ask(name, message, timeout=timeout, look=look, then=then)
+
+    def ask(
+        self, name: TaskName, message: TaskMessage, *, timeout: float, look: bool = False, then: Then | None = None
+    ) -> Ongoing:
+        """As `begin`, with a message that was made with `REPLY_TO`, whose id is known before it is sent."""
         return self._hand_over(Ongoing(name, message, timeout, replies=True, looks=look, then=then))
 
     def post(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mpcli.bus.naming import TaskName
-from mpcli.errors import BrokerRefused, BrokerUnreachable, MpError, NoReply, UnknownService
+from mpcli.errors import BrokerRefused, BrokerUnreachable, MpError, NobodyListens, NoReply, UnknownService
 from mpcli.wire.connection import Incoming
 from mpcli.wire.methods import BASIC_RETURN, CHANNEL_CLOSE
 from mpcli.wire.refusal import NO_ROUTE, NOT_FOUND, channel_refusal
@@ -36,7 +36,7 @@ def unanswered(name: TaskName, timeout: float, waiting: int, consumers: int) -> 
     busy."""
     begun = f"no reply from {name} in {timeout:g} s"
     if not consumers:
-        return NoReply(
+        return NobodyListens(
             f"{begun}: nobody is listening on {name.queue}",
             "start a worker with `mp up`; this call has expired and will not run later",
         )

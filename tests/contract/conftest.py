@@ -13,8 +13,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -309,3 +311,81 @@ def own_broker(
         yield Broker("rabbitmq", "/", RabbitMQServer(folder, restart), is_own=True)
     finally:
         stop()
+
+
+class EchoService:
+    """A consumer of a queue that answers a call with its argument `value`; with `hold`, when `release` says so; with
+    `fail`, as a task that raised. `asked` counts the calls by their value."""
+
+    def __init__(self, url: str, name: str = "mplogin.sync") -> None:
+        from mpcli.wire.handshake import connect
+        from mpcli.wire.methods import BASIC_CONSUME
+
+        self.asked: Counter[str] = Counter()
+        self.held: dict[str, dict[str, object]] = {}
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._connection = connect(url)
+        self._connection.request(BASIC_CONSUME, name, "", False, True, False, False, {})
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        from mpcli.errors import BrokerError
+        from mpcli.wire.methods import BASIC_DELIVER
+
+        while not self._stop.is_set():
+            try:
+                incoming = self._connection.receive(time.monotonic() + 0.1)
+            except TimeoutError:
+                continue
+            except BrokerError:
+                return
+            if incoming.method is BASIC_DELIVER:
+                self._serve(incoming.properties, json.loads(incoming.body)[1])
+
+    def _serve(self, asked: dict[str, object], kwargs: dict[str, object]) -> None:
+        self.asked[json.dumps(kwargs.get("value"))] += 1
+        if kwargs.get("hold"):
+            self.held[str(asked["correlation_id"])] = asked
+        elif kwargs.get("fail"):
+            self._answer(asked, {"status": "FAILURE", "result": {"exc_type": "ValueError", "exc_message": ["bad"]}})
+        else:
+            self._answer(asked, {"status": "SUCCESS", "result": kwargs.get("value")})
+
+    def _answer(self, asked: dict[str, object], reply: dict[str, object]) -> None:
+        from mpcli.wire.codec import encode_content, encode_properties
+        from mpcli.wire.methods import BASIC_PUBLISH
+
+        properties = {"content_type": "application/json", "correlation_id": asked["correlation_id"]}
+        frames = BASIC_PUBLISH.frame(1, "", asked["reply_to"], False, False)
+        content = encode_content(1, encode_properties(properties), json.dumps(reply).encode(), 131072)
+        with self._lock:
+            self._connection.send(frames + content)
+
+    def release(self, task_id: str, status: str = "SUCCESS", **reply: object) -> None:
+        """Answer a call that is held, as soon as it is here."""
+        deadline = time.monotonic() + 30
+        while task_id not in self.held:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        self._answer(self.held[task_id], {"status": status, **reply})
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(10)
+        self._connection.close()
+
+
+@pytest.fixture
+def echo_service() -> Iterator[Callable[..., EchoService]]:
+    """Start services that echo: `echo_service(url, queue)`."""
+    started: list[EchoService] = []
+
+    def start(*arguments: str) -> EchoService:
+        started.append(EchoService(*arguments))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.close()

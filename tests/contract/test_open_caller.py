@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import signal
@@ -15,7 +14,6 @@ import pytest
 
 from mpcli.bus.naming import TaskName
 from mpcli.errors import (
-    BrokerError,
     BrokerRefused,
     BrokerUnreachable,
     NoReply,
@@ -24,12 +22,8 @@ from mpcli.errors import (
     UnknownTask,
 )
 from mpcli.wire.celery_message import async_message
-from mpcli.wire.codec import encode_content, encode_properties
 from mpcli.wire.handshake import connect
 from mpcli.wire.methods import (
-    BASIC_CONSUME,
-    BASIC_DELIVER,
-    BASIC_PUBLISH,
     EXCHANGE_DECLARE,
     QUEUE_BIND,
     QUEUE_DECLARE,
@@ -56,56 +50,10 @@ def declare(url, *queues):
             connection.request(QUEUE_BIND, name, service, f"{name}.#", False, {})
 
 
-class Service:
-    """Answers the calls to one queue with their own argument; those with `hold` when the test says so."""
-
-    def __init__(self, url, name="mplogin.sync"):
-        self.queue, self.connection = name, connect(url)
-        self.held = {}
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self.connection.request(BASIC_CONSUME, name, "", False, True, False, False, {})
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self):
-        while not self._stop.is_set():
-            try:
-                incoming = self.connection.receive(time.monotonic() + 0.1)
-            except TimeoutError:
-                continue
-            except BrokerError:
-                return
-            if incoming.method is BASIC_DELIVER:
-                asked, (_, kwargs, _) = incoming.properties, json.loads(incoming.body)
-                if kwargs.get("hold"):
-                    self.held[asked["correlation_id"]] = asked
-                else:
-                    self.answer(asked, {"status": "SUCCESS", "result": kwargs.get("value")})
-
-    def answer(self, asked, reply):
-        properties = {"content_type": "application/json", "correlation_id": asked["correlation_id"]}
-        frames = BASIC_PUBLISH.frame(1, "", asked["reply_to"], False, False)
-        content = encode_content(1, encode_properties(properties), json.dumps(reply).encode(), 131072)
-        with self._lock:
-            self.connection.send(frames + content)
-
-    def release(self, ongoing, status="SUCCESS", **reply):
-        until(lambda: ongoing.id in self.held)
-        self.answer(self.held[ongoing.id], {"status": status, **reply})
-
-    def close(self):
-        self._stop.set()
-        self.thread.join(10)
-        self.connection.close()
-
-
 @pytest.fixture
-def service(broker):
+def service(broker, echo_service):
     declare(broker.url, "mplogin.sync", "mplogin.async")
-    service = Service(broker.url)
-    yield service
-    service.close()
+    return echo_service(broker.url)
 
 
 @pytest.fixture
@@ -145,15 +93,15 @@ def test_what_fails_fails_alone_and_in_the_words_of_a_cold_call(broker, service,
     with pytest.raises(UnknownService, match="takes no async tasks"):
         caller.send(TaskName.parse("mpother.async.x"), [], {})
     assert call(caller, value="between") == "between"
-    service.release(held, "STARTED", result={"pid": 1})
-    service.release(failing, "FAILURE", result={"exc_type": "ValueError", "exc_message": ["bad"]}, traceback="in x")
-    service.release(unknown, "FAILURE", result={"exc_type": "NotRegistered", "exc_message": [str(ECHO)]})
+    service.release(held.id, "STARTED", result={"pid": 1})
+    service.release(failing.id, "FAILURE", result={"exc_type": "ValueError", "exc_message": ["bad"]}, traceback="in x")
+    service.release(unknown.id, "FAILURE", result={"exc_type": "NotRegistered", "exc_message": [str(ECHO)]})
     with pytest.raises(RemoteError, match="ValueError: bad"):
         failing.result()
     with pytest.raises(UnknownTask):
         unknown.result()
     assert not held.done
-    service.release(held, result="late, and not too late")
+    service.release(held.id, result="late, and not too late")
     assert held.result() == "late, and not too late"
 
 
@@ -170,8 +118,8 @@ def test_each_has_its_own_deadline_and_learns_why(broker, service, caller):
         busy.result()
     assert len(told) == 1
     assert time.monotonic() - begun < 10
-    service.release(busy, result="too late: nobody may get it")
-    service.release(longer, result=2)
+    service.release(busy.id, result="too late: nobody may get it")
+    service.release(longer.id, result=2)
     assert longer.result() == 2
     assert isinstance(busy.error, NoReply)
     until(lambda: broker.queues()["mpidle.sync"] == 0)
@@ -195,7 +143,7 @@ def test_a_cancelled_call_lets_the_others_go_on_and_its_reply_is_dropped(service
     until(lambda: service.held)
     assert cancelled.cancel()
     assert not cancelled.cancel()
-    service.release(cancelled, result="too late")
+    service.release(cancelled.id, result="too late")
     assert call(caller, value=1) == 1
     with pytest.raises(NoReply, match="was cancelled"):
         cancelled.result()
@@ -211,7 +159,7 @@ def test_ctrl_c_breaks_the_wait_of_the_main_thread_and_nothing_else(service, cal
     with pytest.raises(KeyboardInterrupt):
         call(caller, hold=True, timeout=30)
     timer.join()
-    service.release(other, result="still here")
+    service.release(other.id, result="still here")
     assert other.result() == "still here"
 
 
@@ -225,18 +173,15 @@ def test_sends_are_confirmed_and_the_broker_has_them(broker, service, caller):
     until(lambda: broker.queues()["mplogin.async"] == 52)
 
 
-def test_an_administrator_closes_the_connection_and_the_next_call_opens_another(broker, service, caller):
+def test_an_administrator_closes_the_connection_and_the_next_call_opens_another(broker, service, caller, echo_service):
     waiting = caller.begin(ECHO, [], {"hold": True}, timeout=30)
     until(lambda: service.held)
     broker.close_connections()
     with pytest.raises(BrokerUnreachable) as broken:
         waiting.result()
     assert "whether mplogin.sync.echo ran is not known" in broken.value.hint
-    again = Service(broker.url)
-    try:
-        assert call(caller, value="again") == "again"
-    finally:
-        again.close()
+    echo_service(broker.url)
+    assert call(caller, value="again") == "again"
 
 
 def test_a_broker_that_restarts(own_broker):

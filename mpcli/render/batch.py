@@ -1,0 +1,107 @@
+"""A batch: a line of JSON for each result on stdout, a progress bar and a summary on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from mpcli.errors import ExitCode, RemoteError
+from mpcli.render.call import as_plain
+from mpcli.render.console import print_note, rich_console
+from mpcli.verbs.batch_run import Batch, Result, Summary
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WORDS = {
+    ExitCode.USAGE: "wrong",
+    ExitCode.TASK_RAISED: "raised",
+    ExitCode.NO_REPLY: "without a reply",
+    ExitCode.BROKER: "broken off with the broker",
+}
+
+
+def show_batch(batch: Batch) -> None:
+    """Run it to its end, and say how far it came."""
+    with _bar(batch.summary) as advance:
+        for results in batch:
+            # ensure_ascii: whatever the reader's locale, and no control reaches a terminal behind the pipe.
+            sys.stdout.write("".join(json.dumps(_as_dict(one), default=as_plain) + "\n" for one in results))
+            sys.stdout.flush()
+            advance()
+    for line in _summary(batch.summary):
+        print_note(f"mp: {line}")
+
+
+def _as_dict(result: Result) -> dict[str, object]:
+    found: dict[str, object] = {"line": result.line, "ok": result.error is None}
+    if result.id:
+        found["id"] = result.id
+    if result.error is not None:
+        found["error"] = _error(result)
+    elif result.has_value:
+        found["result"] = result.value
+    if result.seconds is not None:
+        found["seconds"] = round(result.seconds, 6)
+    return found
+
+
+def _error(result: Result) -> dict[str, object]:
+    error = result.error
+    if error is None:
+        return {}
+    found: dict[str, object] = {"code": int(error.exit_code), "message": error.message}
+    if error.hint:
+        found["hint"] = error.hint
+    if isinstance(error, RemoteError):
+        found |= {"type": error.type_name, "text": error.text, "traceback": error.traceback}
+    return found
+
+
+@contextmanager
+def _bar(summary: Summary) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal, when the results do not scroll there anyway."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield lambda: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # rich would take stdout for the screen too, and print the results there.
+    screen = rich_console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, redirect_stdout=False) as progress:
+        bar = progress.add_task(str(summary.name), total=summary.total)
+
+        def advance() -> None:
+            failed = sum(summary.failed.values())
+            text = f"{summary.name}{f', {failed} failed' if failed else ''}"
+            progress.update(bar, completed=summary.done + summary.skipped, description=text)
+
+        yield advance
+
+
+def _summary(summary: Summary) -> Iterator[str]:
+    if summary.fatal is not None and not summary.done and summary.begin_again == 1:
+        return  # the error says it all
+    seconds = monotonic() - summary.began
+    whole = f" of {summary.total}" if summary.total is not None else ""
+    parts = [f"{summary.ok} ok"]
+    parts += [f"{count} {_WORDS.get(code, f'code {code:d}')}" for code, count in sorted(summary.failed.items())]
+    if summary.skipped:
+        parts.append(f"{summary.skipped} done before")
+    rate = f", {summary.done / seconds:.0f} a second" if summary.done > seconds else ""
+    lines = "line" if summary.done == 1 and not whole else "lines"
+    yield f"{summary.done}{whole} {lines}: {', '.join(parts)}; {seconds:.1f} s{rate}"
+    left = [str(number) for number in sorted(summary.unsent)]
+    if summary.begin_again is not None:
+        left.append(f"{summary.begin_again} and all behind it")
+    if left:
+        yield f"not called: line {', '.join(left)}"
+        if summary.journal:
+            yield f"the same command with --journal {summary.journal} goes on there"
+        else:
+            yield "with --journal FILE the same command goes on where it ended"

@@ -1,0 +1,146 @@
+"""One task called for each line of an input, so many at a time over one connection."""
+
+from __future__ import annotations
+
+from mpcli.bus.naming import Mode, TaskName
+from mpcli.errors import BrokerUnreachable, MpError, NotFound, UnknownTask, UsageError
+from mpcli.platform.contexts import Ask, Context, Endpoint, allow_write, resolve
+from mpcli.verbs.batch_journal import Journal
+from mpcli.verbs.batch_lines import BatchInput, BatchLine
+from mpcli.verbs.batch_run import Batch
+from mpcli.verbs.call import DEFAULT_TIMEOUT, Attempt, Note, check_timeout
+from mpcli.wire.celery_message import TaskMessage, async_message, sync_message
+from mpcli.wire.lanes import REPLY_TO
+from mpcli.wire.ongoing import Ongoing, Then
+from mpcli.wire.open_caller import OpenCaller
+
+# Calls keep a worker busy; sends only wait for the broker.
+_SYNC_CONCURRENCY, _ASYNC_CONCURRENCY = 8, 100
+_MAX_CONCURRENCY = 1000
+_SHOWN_WRONG = 10
+
+
+class Plan:
+    """How to run a batch: `concurrency` calls at a time (0: as many as are usual), `timeout` seconds for each; `retry`
+    with a `journal` calls again what failed, or whose end is not known."""
+
+    def __init__(
+        self,
+        *,
+        concurrency: int = 0,
+        timeout: float = DEFAULT_TIMEOUT,
+        check: bool = True,
+        journal: str = "",
+        retry: bool = False,
+    ) -> None:
+        self.concurrency = concurrency
+        self.timeout = timeout
+        self.check = check
+        self.journal = journal
+        self.retry = retry
+
+
+def call_batch(
+    task: str,
+    source: BatchInput,
+    plan: Plan,
+    *,
+    start: str = ".",
+    url: str = "",
+    context: str | None = None,
+    yes: bool = False,
+    ask: Ask | None = None,
+    note: Note,
+) -> Batch:
+    """Prepare to call `task` for each line; iterate over what is returned to do it.
+
+    Where the input can be read twice, every line is checked before anything is sent, and `UsageError` refuses all when
+    one is wrong; in a stream a wrong line is a result of its own. Raises what `call_task` raises before its call.
+    """
+    check_timeout(plan.timeout)
+    if not 0 <= plan.concurrency <= _MAX_CONCURRENCY:
+        raise UsageError(f"--concurrency {plan.concurrency}", f"from 1 to {_MAX_CONCURRENCY}")
+    if plan.retry and not plan.journal:
+        raise UsageError("--retry without --journal", "the journal of the earlier run says what is to be tried again")
+    around = resolve(start, context)
+    name = TaskName.parse(task, around.prefix)
+    endpoint = Endpoint(url, "", "") if url else around.endpoint(name.mode)
+    calls = TaskCalls(around, name, endpoint, plan, note)
+    total = calls.check_all(source) if source.rewinds else None
+    allow_write(around, f"call {name} for each line", yes, ask)
+    journal = Journal(plan.journal, str(name)) if plan.journal else None
+    usual = _SYNC_CONCURRENCY if name.mode is Mode.SYNC else _ASYNC_CONCURRENCY
+    return Batch(calls, source, journal, concurrency=plan.concurrency or usual, retry=plan.retry, total=total)
+
+
+class TaskCalls:
+    """How the lines of one batch become messages, and how its failure is explained."""
+
+    def __init__(self, around: Context, name: TaskName, endpoint: Endpoint, plan: Plan, note: Note) -> None:
+        from mpcli.verbs.checking import Checker
+
+        self.name = name
+        self.endpoint = endpoint
+        self._timeout = plan.timeout
+        self._note = note
+        self._noted: set[str] = set()
+        self._attempt = Attempt(around, name, note)
+        self._checker = Checker(around, name, lambda: endpoint.url) if plan.check else None
+
+    def check_all(self, source: BatchInput) -> int:
+        """How many lines there are. Raises `UsageError` when one is wrong."""
+        total = wrong = 0
+        for line in source.lines():
+            total += 1
+            try:
+                self.message(line)
+            except UsageError as error:
+                wrong += 1
+                if wrong <= _SHOWN_WRONG:
+                    self._note(error.message)
+        if wrong:
+            lines = "1 line is" if wrong == 1 else f"{wrong} lines are"
+            raise UsageError(f"{lines} wrong, of {total}: nothing was sent", "a stream is checked line by line instead")
+        return total
+
+    def message(self, line: BatchLine) -> TaskMessage:
+        """The message of a line. Raises `UsageError`, which names the line."""
+        try:
+            args, kwargs = line.arguments()
+            if self._checker is not None:
+                (args, kwargs), told = self._checker.check(args, kwargs)
+                self._note_once(told)
+            if self.name.mode is Mode.SYNC:
+                return sync_message(str(self.name), args, kwargs, REPLY_TO, self._timeout)
+            return async_message(str(self.name), args, kwargs)
+        except UsageError as error:
+            error.message = f"line {line.number}: {error.message}"
+            raise
+
+    def _note_once(self, text: str) -> None:
+        if text and text not in self._noted:
+            self._noted.add(text)
+            self._note(text)
+
+    def send(self, caller: OpenCaller, message: TaskMessage, then: Then) -> Ongoing:
+        """Hand the message over."""
+        if self.name.mode is Mode.SYNC:
+            return caller.ask(self.name, message, timeout=self._timeout, then=then)
+        return caller.post(self.name, message, then=then)
+
+    def survey(self) -> None:
+        """Ask the workers once whether they know the task at all. Raises `UnknownTask`, `BrokerError`."""
+        from mpcli.wire.handshake import connect
+
+        with connect(self.endpoint.url, name=f"mp call {self.name} --batch") as connection:
+            self._note_once(self._attempt.survey(connection))
+
+    def explain(self, error: MpError) -> None:
+        """Add to what ended the batch what was probably meant."""
+        likely = self._attempt.likely()
+        if isinstance(error, BrokerUnreachable) and not error.uncertain:
+            error.hint = self.endpoint.hint or error.hint
+        elif isinstance(error, UnknownTask):
+            error.hint = likely.hint(likely.source_tasks() or likely.live_tasks(self.endpoint)) or error.hint
+        elif isinstance(error, NotFound):
+            likely.suggest_service(error)

@@ -1,0 +1,112 @@
+"""What became of each line of a batch, on disk, so that the same command goes on after whatever ended it.
+
+A line of the journal is written before a call is sent and after its result was handed on. After a `kill -9` each line
+of the batch is therefore one of: not begun; ended, its result handed on; or sent with an unknown end. The file holds
+ids and fingerprints, no arguments and no results. A power cut is not provided for: nothing is forced to the disk.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+
+from mpcli.errors import MpError, UsageError
+
+_FORMAT = 1
+
+
+class Progress:
+    """Of one line: its `mark`, the `id` it was sent under, and the exit `code` that it came to, None when unknown."""
+
+    __slots__ = ("code", "id", "mark")
+
+    def __init__(self, mark: str, task_id: str) -> None:
+        self.mark = mark
+        self.id = task_id
+        self.code: int | None = None
+
+
+class Journal:
+    """The journal of a batch of `task` at `path`, made when it is not there; `lines` is what it held.
+
+    Raises `UsageError` when it is another batch's, in use, or no journal at all.
+    """
+
+    def __init__(self, path: str, task: str) -> None:
+        self.path = path
+        self.lines: dict[int, Progress] = {}
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UsageError(f"--journal {path}: {(error.strerror or str(error)).lower()}") from error
+        try:
+            self._lock()
+            self._read(task)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(f"--journal {self.path}: another batch is writing it") from error
+
+    def _read(self, task: str) -> None:
+        with open(self._descriptor, "rb", closefd=False) as file:
+            whole, _, cut = file.read().rpartition(b"\n")
+        if cut:  # the last write did not come through: it counts for nothing
+            os.ftruncate(self._descriptor, len(whole) + 1 if whole else 0)
+        os.lseek(self._descriptor, 0, os.SEEK_END)
+        records = whole.split(b"\n") if whole else []
+        if not records:
+            self._write([{"mp_batch": _FORMAT, "task": task}])
+            return
+        try:
+            head = json.loads(records[0])
+            if head["mp_batch"] != _FORMAT or head["task"] != task:
+                raise UsageError(
+                    f"--journal {self.path} belongs to a batch of {head['task']}", "each batch has a journal of its own"
+                )
+            for record in records[1:]:
+                self._replay(json.loads(record))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"--journal {self.path} is no journal of a batch") from error
+
+    def _replay(self, record: dict[str, object]) -> None:
+        number = int(str(record["line"]))
+        if "sent" in record:
+            self.lines[number] = Progress(str(record["mark"]), str(record["sent"]))
+        elif "code" in record:
+            self.lines[number].code = int(str(record["code"]))
+        else:
+            self.lines.pop(number, None)
+
+    def sending(self, number: int, text: bytes, task_id: str) -> None:
+        """The line is going to be sent now."""
+        self._write([{"line": number, "mark": mark_of(text), "sent": task_id}])
+
+    def ended(self, codes: Iterable[tuple[int, int | None]]) -> None:
+        """These lines have come to these exit codes, and their results are handed on; None: it was never sent."""
+        self._write([{"line": number, "unsent": True} if code is None else {"line": number, "code": code}
+                     for number, code in codes])  # fmt: skip
+
+    def _write(self, records: list[dict[str, object]]) -> None:
+        data = "".join(json.dumps(record) + "\n" for record in records).encode()
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError as error:
+            raise MpError(f"--journal {self.path}: {(error.strerror or str(error)).lower()}") from error
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._descriptor)
+
+
+def mark_of(text: bytes) -> str:
+    """A fingerprint of the line, to see that it is the same one the next time."""
+    return hashlib.blake2b(text.strip(), digest_size=8).hexdigest()

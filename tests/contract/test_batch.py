@@ -1,0 +1,261 @@
+"""`mp call --batch` from outside, on both brokers: a result for each line, and after any end it is known which ran."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mpcli.wire.handshake import connect
+from mpcli.wire.methods import EXCHANGE_DECLARE, QUEUE_BIND, QUEUE_DECLARE
+
+MP = os.path.join(os.path.dirname(sys.executable), "mp")
+ECHO, MAIL = "mplogin.sync.echo", "mplogin.async.mail"
+
+
+def until(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return value
+
+
+class Folder:
+    """A folder to run `mp call --batch` in, against one broker."""
+
+    def __init__(self, path, url):
+        self.path = path
+        self.started = None
+        self.environment = {**os.environ, "MP_SYNC_URL": url, "MP_ASYNC_URL": url}
+
+    def lines(self, *rows):
+        (self.path / "in").write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
+
+    def start(self, *words, task=ECHO, out="out"):
+        with open(self.path / "in") as lines, open(self.path / out, "wb") as results:
+            self.started = subprocess.Popen(
+                [MP, "call", task, "--batch", *words],
+                cwd=self.path, env=self.environment, text=True, stderr=subprocess.PIPE,
+                stdin=lines, stdout=results,
+            )  # fmt: skip
+        return self.started
+
+    def run(self, *words, **options):
+        process = self.start(*words, **options)
+        _, errors = process.communicate(timeout=90)
+        return process.returncode, self.results(options.get("out", "out")), errors
+
+    def piped(self, *words, task=ECHO):
+        done = subprocess.run(
+            [MP, "call", task, "--batch", *words], cwd=self.path, env=self.environment, check=False, timeout=60,
+            input=(self.path / "in").read_text(), capture_output=True, text=True,
+        )  # fmt: skip
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+    def results(self, out="out"):
+        return [json.loads(line) for line in (self.path / out).read_text().splitlines()]
+
+
+@pytest.fixture
+def folder(broker, tmp_path):
+    with connect(broker.url) as connection:
+        connection.request(EXCHANGE_DECLARE, "mplogin", "topic", False, True, False, False, False, {})
+        for queue in ("mplogin.sync", "mplogin.async"):
+            connection.request(QUEUE_DECLARE, queue, False, True, False, False, False, {})
+            connection.request(QUEUE_BIND, queue, "mplogin", f"{queue}.#", False, {})
+    folder = Folder(tmp_path, broker.url)
+    yield folder
+    if folder.started is not None and folder.started.poll() is None:
+        folder.started.kill()
+        folder.started.communicate()
+
+
+def test_each_line_has_its_own_result(broker, folder, echo_service):
+    echo_service(broker.url)
+    folder.lines(*({"value": [n]} for n in range(1, 2001)))
+    code, results, errors = folder.run("--concurrency", "50")
+    assert code == 0, errors
+    assert sorted(one["line"] for one in results) == list(range(1, 2001))
+    assert all(one["result"] == [one["line"]] and one["ok"] and one["seconds"] > 0 for one in results)
+    assert "2000 of 2000 lines: 2000 ok" in errors
+    until(lambda: broker.queues() == {"mplogin.sync": 0, "mplogin.async": 0})
+
+
+def test_failures_are_lines_and_the_worst_is_the_exit_code(broker, folder, echo_service):
+    echo_service(broker.url)
+    forms = ['{"value": 1}', "", '{"args": [], "kwargs": {"value": 2}}', '{"fail": true}', '{"hold": true}', "[3]"]
+    folder.lines(*forms)
+    code, results, errors = folder.run("--timeout", "1.5")
+    told = {one["line"]: one for one in results}
+    assert code == 4
+    assert {line: one.get("result") for line, one in told.items() if one["ok"]} == {1: 1, 3: 2, 6: None}
+    assert (told[4]["error"]["code"], told[4]["error"]["type"], told[4]["error"]["text"]) == (3, "ValueError", "bad")
+    assert told[5]["error"]["code"] == 4
+    assert "busy or slow" in told[5]["error"]["message"]
+    assert "5 of 5 lines: 3 ok, 1 raised, 1 without a reply" in errors
+
+
+def test_a_file_with_a_wrong_line_is_refused_whole_and_a_stream_line_by_line(broker, folder, echo_service):
+    service = echo_service(broker.url)
+    folder.lines('{"value": 1}', "nope", '"text"', '{"value": NaN}')
+    code, results, errors = folder.run()
+    assert (code, results) == (2, [])
+    assert "line 2: no JSON" in errors
+    assert "3 lines are wrong, of 4: nothing was sent" in errors
+    assert not service.asked
+    code, results, _ = folder.piped()
+    assert code == 2
+    assert {one["line"]: one["ok"] for one in results} == {1: True, 2: False, 3: False, 4: False}
+    assert folder.run("value=1")[0] == folder.run("--wait")[0] == folder.run("--retry")[0] == 2
+
+
+def test_a_kill_at_any_moment_loses_no_line_and_calls_none_twice(broker, folder, echo_service):
+    service = echo_service(broker.url)
+    folder.lines(*({"value": n} for n in range(1, 1001)))
+    for number, stop_at in enumerate((100, 350, 700)):
+        running = folder.start("--journal", "journal", out=f"out{number}")
+        until(lambda least=stop_at: len(service.asked) >= least)
+        running.kill()
+        running.communicate()
+    assert stat.S_IMODE((folder.path / "journal").stat().st_mode) == 0o600
+    code, results, errors = folder.run("--journal", "journal", out="last")
+    assert code in (0, 4), errors
+    assert "done before" in errors
+    assert set(service.asked.values()) == {1}
+    printed = [one for number in range(3) for one in folder.results(f"out{number}")]
+    ok = {one["line"] for one in [*printed, *results] if one["ok"]}
+    told = [one for one in [*printed, *results] if not one["ok"]]
+    unknown = {one["line"] for one in told}
+    assert ok | unknown == set(range(1, 1001))
+    assert 0 < len(unknown) <= 3 * 8
+    assert all("whether it ran is not known" in one["error"]["message"] for one in told)
+    code, results, errors = folder.run("--journal", "journal", "--retry", out="retried")
+    assert code == 0, errors
+    assert {one["line"] for one in results} >= unknown - ok
+    assert folder.run("--journal", "journal")[1] == []
+
+
+def test_a_journal_goes_with_one_input_and_one_task(broker, folder, echo_service):
+    service = echo_service(broker.url)
+    folder.lines('{"value": 1}', '{"value": 2}')
+    assert folder.run("--journal", "journal")[0] == 0
+    folder.lines('{"value": 1}', '{"value": 3}')
+    code, results, errors = folder.run("--journal", "journal")
+    assert (code, results) == (2, [])
+    assert "line 2 is not what it was" in errors
+    assert folder.run("--journal", "journal", task="mplogin.sync.other")[0] == 2
+    assert folder.run("--journal", "in")[0] == 2
+    assert sum(service.asked.values()) == 2
+
+
+def test_ctrl_c_tells_what_was_under_way_and_the_rest_goes_on_later(broker, folder, echo_service):
+    service = echo_service(broker.url)
+    folder.lines({"value": "held", "hold": True}, *({"value": n} for n in range(500)))
+    running = folder.start("--journal", "journal", "--concurrency", "4", "--timeout", "60")
+    until(lambda: len(service.asked) > 50)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    first = folder.results()
+    held = next(one for one in first if one["line"] == 1)
+    assert "was interrupted before its result" in held["error"]["message"]
+    assert "and all behind it" in errors
+    code, rest, errors = folder.run("--journal", "journal")
+    assert code == 0, errors
+    assert sorted(one["line"] for one in [*first, *rest]) == list(range(1, 502))
+    assert set(service.asked.values()) == {1}
+
+
+def test_a_broker_that_goes_away_ends_it_and_says_where(broker, folder, echo_service):
+    service = echo_service(broker.url)
+    folder.lines({"value": "held", "hold": True}, *({"value": n} for n in range(2999)))
+    running = folder.start("--journal", "journal", "--timeout", "60")
+    until(lambda: len(service.asked) > 100)
+    broker.close_connections()
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 6, errors
+    assert "goes on there" in errors
+    first = folder.results()
+    again = echo_service(broker.url)
+    code, rest, errors = folder.run("--journal", "journal")
+    assert code == 0, errors
+    assert sorted(one["line"] for one in [*first, *rest]) == list(range(1, 3001))
+    assert [one for one in first if not one["ok"] and "ran is not known" not in one["error"]["hint"]] == []
+    assert set((service.asked + again.asked).values()) == {1}
+
+
+def test_what_fails_for_all_lines_is_told_once_and_nothing_counts_as_done(broker, folder):
+    folder.lines(*({"value": n} for n in range(100)))
+    code, results, errors = folder.run("--journal", "journal", task="mpnothere.sync.x")
+    assert (code, results) == (5, [])
+    assert errors.count("there is no service mpnothere") == 1
+    assert "not called: line 1" in errors
+    folder.environment["MP_SYNC_URL"] = "amqp://127.0.0.1:1"
+    code, results, errors = folder.run()
+    assert (code, results) == (6, [])
+    assert len(errors.splitlines()) == 2
+
+
+def test_a_reader_that_is_slow_slows_the_calls(broker, folder, echo_service):
+    service = echo_service(broker.url)
+    folder.lines(*({"value": "x" * 1000 + str(n)} for n in range(3000)))
+    with open(folder.path / "in") as lines:
+        running = folder.started = subprocess.Popen(
+            [MP, "call", ECHO, "--batch"],
+            env=folder.environment, cwd=folder.path, stdin=lines, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    seen = [0]
+
+    def stands_still():
+        time.sleep(0.5)
+        before, seen[0] = seen[0], len(service.asked)
+        return seen[0] > 0 and before == seen[0]
+
+    until(stands_still)
+    assert seen[0] < 500
+    assert len(running.stdout.read().splitlines()) == 3000
+    assert running.wait(30) == 0
+    running.stdout.close()
+    assert len(service.asked) == 3000
+
+
+def test_async_tasks_are_all_in_the_queue(broker, folder):
+    folder.lines(*([n] for n in range(500)))
+    code, results, errors = folder.run(task=MAIL)
+    assert code == 0, errors
+    assert len({one["id"] for one in results if "result" not in one}) == 500
+    assert "nobody is listening on mplogin.async now: the message waits" in errors
+    until(lambda: broker.queues()["mplogin.async"] == 500)
+
+
+def test_a_bar_on_the_terminal_and_the_results_in_the_file(broker, folder, echo_service):
+    import pty
+
+    echo_service(broker.url)
+    folder.lines(*({"value": n} for n in range(300)))
+    ours, theirs = pty.openpty()
+    with open(folder.path / "in") as lines, open(folder.path / "out", "wb") as results:
+        running = subprocess.Popen(
+            [MP, "call", ECHO, "--batch"], stdin=lines, stdout=results, stderr=theirs,
+            cwd=folder.path, env={**folder.environment, "TERM": "xterm", "COLUMNS": "100"},
+        )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    try:
+        while data := os.read(ours, 65536):
+            shown += data
+    except OSError:
+        pass  # Linux's way to say that the other side hung up
+    os.close(ours)
+    assert running.wait(30) == 0
+    assert len(folder.results()) == 300
+    assert b"/300" in shown
+    assert b"300 of 300 lines: 300 ok" in shown
+    assert b'"ok"' not in shown
