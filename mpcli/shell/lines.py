@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from time import monotonic
+from typing import TypeVar, cast
 
 from mpcli.bus.naming import Mode, TaskName
-from mpcli.errors import BrokerError
 from mpcli.platform.contexts import Context, Endpoint
 from mpcli.shell.handle import Handle
 from mpcli.shell.interrupts import Interrupts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mpcli.verbs.checking import Checker
     from mpcli.verbs.follow import Follower
     from mpcli.wire.connection import Connection
     from mpcli.wire.ongoing import Ongoing
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 # How long it holds, in seconds, that a worker has a task: a loop of sends does not ask before each.
 _SURVEYED = 5.0
-# How long a broker's address holds: looking it up costs a fifth of a call.
-_ENDPOINT = 1.0
+# How long a broker's address and a task's signature hold: looking them up costs a third of a call.
+_FRESH = 1.0
+
+Known = TypeVar("Known")
 
 
 class Lines:
@@ -31,7 +34,7 @@ class Lines:
     def __init__(self, interrupts: Interrupts, waiting: Callable[[Ongoing], AbstractContextManager[None]]) -> None:
         self._interrupts = interrupts
         self._waiting = waiting
-        self._endpoints: dict[tuple[Context, Mode], tuple[Endpoint, float]] = {}
+        self._known: dict[tuple[object, ...], tuple[object, float]] = {}
         self._callers: dict[str, OpenCaller] = {}
         self._followers: dict[str, Follower] = {}
         self._sent: dict[str, tuple[str, Follower]] = {}
@@ -39,11 +42,22 @@ class Lines:
 
     def endpoint(self, around: Context, mode: Mode) -> Endpoint:
         """Where the broker was a moment ago; looked up again then, and after each failure."""
-        found, at = self._endpoints.get((around, mode), (None, 0.0))
-        if found is None or monotonic() - at > _ENDPOINT:
-            found = around.endpoint(mode)
-            self._endpoints[around, mode] = found, monotonic()
-        return found
+        return self._fresh(("endpoint", around, mode), lambda: around.endpoint(mode))
+
+    def checker(self, around: Context, name: TaskName, made: Callable[[], Checker]) -> Checker:
+        """What was known of the task a moment ago."""
+        return self._fresh(("checker", around, name), made)
+
+    def _fresh(self, key: tuple[object, ...], look_up: Callable[[], Known]) -> Known:
+        found, at = self._known.get(key, (None, 0.0))
+        if found is None or monotonic() - at > _FRESH:
+            found = look_up()
+            self._known[key] = found, monotonic()
+        return cast("Known", found)
+
+    def forget(self) -> None:
+        """Something failed: what was known may be what was wrong."""
+        self._known.clear()
 
     def call(
         self,
@@ -60,9 +74,6 @@ class Lines:
         try:
             with self._waiting(ongoing):
                 return ongoing.result(nobody)
-        except BrokerError:
-            self._endpoints.clear()
-            raise
         except KeyboardInterrupt:
             with self._interrupts.held():
                 told = _given_up(url, ongoing)
@@ -83,12 +94,8 @@ class Lines:
 
     def send(self, url: str, name: TaskName, args: list[object], kwargs: dict[str, object]) -> str:
         """Send, and wait until the broker has it. What its workers tell is listened to from before that."""
-        try:
-            follower = self._follower(url)
-            task_id = self._caller(url).send(name, args, kwargs)
-        except BrokerError:
-            self._endpoints.clear()
-            raise
+        follower = self._follower(url)
+        task_id = self._caller(url).send(name, args, kwargs)
         self._sent[task_id] = url, follower
         return task_id
 

@@ -187,6 +187,9 @@ class Session:
                 note=self.front.note,
                 lines=self._lines,
             )
+        except MpError:
+            self._lines.forget()
+            raise
         finally:
             self.latency = time.perf_counter() - began
         if outcome.mode is Mode.ASYNC:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from mpcli.bus.delay import Delay
+    from mpcli.verbs.checking import Checker
     from mpcli.verbs.likely import Likely
     from mpcli.verbs.seen import Outcome as Ended
     from mpcli.wire.connection import Connection
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
         def endpoint(self, around: Context, mode: Mode) -> Endpoint:
             """As `Context.endpoint`."""
+
+        def checker(self, around: Context, name: TaskName, made: Callable[[], Checker]) -> Checker:
+            """What `made` makes, or made a moment ago."""
 
         def call(
             self,
@@ -186,9 +190,13 @@ class Attempt:
 
     def check(self, args: list[object], kwargs: dict[str, object], url: str) -> tuple[list[object], dict[str, object]]:
         """The arguments converted. Raises `ArgumentsRefused`."""
-        from mpcli.verbs.checking import check_arguments
+        from mpcli.verbs.checking import Checker
 
-        made, told = check_arguments(self.around, self.name, args, kwargs, lambda: self.endpoint(url).url)
+        def known() -> Checker:
+            return Checker(self.around, self.name, lambda: self.endpoint(url).url)
+
+        checker = self.lines.checker(self.around, self.name, known) if self.lines is not None else known()
+        made, told = checker.check(args, kwargs)
         if told:
             self.note(told)
         return made
