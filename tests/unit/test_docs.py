@@ -38,3 +38,10 @@ def test_every_dependency_is_explained() -> None:
     page = (ROOT / "docs" / "explanation" / "dependencies.md").read_text()
     names = [re.split(r"[<>=\[]", requirement)[0] for requirement in wanted]
     assert not [name for name in names if name not in page]
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    named = {name for page in PAGES for name in re.findall(r"`(test_[a-z0-9_]+)`", page.read_text())}
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert "test_a_hostile_recording" in named
+    assert not [name for name in sorted(named) if f"def {name}(" not in tests]

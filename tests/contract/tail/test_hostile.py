@@ -15,6 +15,7 @@ import threading
 import unicodedata
 import zlib
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,10 @@ ON_BROKERS = [
     ["replay", "FILE", "--dry-run"],
     ["replay", QUEUE, "--dry-run"],
     ["move", QUEUE, "mplogin.dead", "--dry-run"],
+    ["dead", "mplogin"],
+    ["dead", "mplogin", "--events", "FILE"],
+    ["dead", "show", "0f0f", "mplogin", "--full"],
+    ["purge", QUEUE, "--where", 'args == "absent"', "--yes", "--backup", "copy"],
 ]
 LIVE = ["tail", "mplogin", "--full", "--limit", "LAST"]
 
@@ -179,17 +184,23 @@ def in_terminal(argv: list[str], cwd: Path, tapping: Callable[[], None] | None =
     return shown
 
 
-def check(argv: list[str], cwd: Path, *, only_plain: bool = False, **environment: str) -> None:
-    """Nothing hostile in a terminal without colours, in one with them, in a pipe; and no defect on the way."""
-    plain = in_terminal(argv, cwd, TERM="dumb", NO_COLOR="1", **environment)
-    assert not unsafe(plain), (argv, plain[-2000:])
-    assert len(plain) > 20, argv
-    assert b"defect of mp" not in plain, (argv, plain[-2000:])
-    if only_plain:
-        return
-    coloured = in_terminal(argv, cwd, TERM="xterm-256color", **environment)
-    assert b"\x1b[38;5;201m" not in coloured, argv
-    assert not unsafe(re.sub(rb"\x1b\[[0-9;]*m", b"", coloured)), (argv, coloured[-2000:])
+def check_without_colour(argv: list[str], cwd: Path, **environment: str) -> None:
+    """Nothing hostile in a terminal that has no colours, and no defect on the way."""
+    shown = in_terminal(argv, cwd, TERM="dumb", NO_COLOR="1", **environment)
+    assert not unsafe(shown), (argv, shown[-2000:])
+    assert len(shown) > 20, argv
+    assert b"defect of mp" not in shown, (argv, shown[-2000:])
+
+
+def check_with_colour(argv: list[str], cwd: Path, **environment: str) -> None:
+    """Nothing but the colours that are ours."""
+    shown = in_terminal(argv, cwd, TERM="xterm-256color", **environment)
+    assert b"\x1b[38;5;201m" not in shown, argv
+    assert not unsafe(re.sub(rb"\x1b\[[0-9;]*m", b"", shown)), (argv, shown[-2000:])
+
+
+def check_in_pipe(argv: list[str], cwd: Path, **environment: str) -> None:
+    """JSON in pure ASCII on stdout, text on stderr."""
     done = subprocess.run(
         [sys.executable, "-m", "mpcli", *argv],
         stdin=subprocess.DEVNULL,
@@ -207,16 +218,22 @@ def check(argv: list[str], cwd: Path, *, only_plain: bool = False, **environment
 
 @pytest.mark.parametrize("argv", ON_FILE, ids=" ".join)
 def test_a_hostile_recording(folder, argv) -> None:
-    check(argv, folder)
+    for check in (check_without_colour, check_with_colour, check_in_pipe):
+        check(argv, folder)
 
 
 def test_hostile_messages_in_queues_and_on_their_way(brokers, bus, folder) -> None:
     environment = {"MP_SYNC_URL": brokers.sync.url, "MP_ASYNC_URL": brokers.async_.url}
     bus.async_.request(QUEUE_DECLARE, QUEUE, False, True, False, False, False, {})
     bus.async_.request(QUEUE_BIND, QUEUE, "mplogin", "#", False, {})
-    bus.publish(*messages(), connection=bus.async_)
-    for argv in ON_BROKERS:  # what is shown is the same on both brokers, so one is asked for all of it
-        check(argv, folder, only_plain=brokers.kind != "embedded", **environment)
+    bus.async_.request(QUEUE_DECLARE, "mplogin.dead", False, True, False, False, False, {})
+    bus.async_.request(QUEUE_BIND, "mplogin.dead", "mplogin.dead", "#", False, {})
+    letters = [message.changed(exchange="mplogin.dead") for message in messages()]
+    bus.publish(*messages(), *letters, connection=bus.async_)
+    # What is shown does not depend on the broker, so each is asked for a half of it.
+    checks = (check_with_colour, check_in_pipe) if brokers.kind == "embedded" else (check_without_colour,)
+    for argv, check in product(ON_BROKERS, checks):
+        check(argv, folder, **environment)
 
     def send() -> None:
         bus.publish(*messages(), *events(), connection=bus.async_)
