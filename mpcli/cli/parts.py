@@ -32,16 +32,25 @@ def broker_run(
     memory: Annotated[
         int | None, typer.Option(min=1, metavar="MIB", help="In messages; above it publishers are blocked.")
     ] = None,
-) -> int:
+) -> None:
     """Run one embedded broker in the foreground. Without --data nothing survives its end.
 
     The password is MP_BROKER_PASSWORD, else guest; other addresses than loopback require one that is not.
 
     Example: mp broker run --port 5681 --data /tmp/broker
     """
+    import sys
+
     from mpcli.verbs import broker as verb
 
-    return verb.run_broker(port, data, host, user, memory)
+    def ready(address: str) -> None:
+        sys.stdout.write(f"ready on {address}\n")
+        sys.stdout.flush()
+
+    def note(text: str) -> None:
+        sys.stderr.write(f"mp: {text}\n")
+
+    verb.run_broker(port, data, host, user, memory, ready, note)
 
 
 def worker(

@@ -24,6 +24,15 @@ CREATE TABLE message (id INTEGER PRIMARY KEY, queue INTEGER, exchange TEXT, key 
 """
 
 
+# What the disk or the system says, and no damage.
+_AROUND_IT = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+)
 Signal = Callable[[], None]
 
 
@@ -37,11 +46,21 @@ def open_journal(folder: Path, on_pending: Signal, on_touched: Signal) -> tuple[
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Journal(_open(file), on_pending, on_touched), ""
     except (sqlite3.DatabaseError, ValueError) as error:
-        if "locked" in str(error):
-            raise BrokerUnavailable(f"{file} is in use by another broker", "stop it, or use another folder") from error
+        _refuse_if_sound(file, error)
         return start_anew(folder, error, on_pending, on_touched)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise BrokerUnavailable(f"{folder} is not a folder", "use a folder that can be written") from error
     except OSError as error:
         raise BrokerUnavailable(f"{folder}: {error.strerror}", "use a folder that can be written") from error
+
+
+def _refuse_if_sound(file: Path, error: Exception) -> None:
+    """Raise `BrokerUnavailable` when it is not the file that is at fault: it must stay where it is."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF  # the primary one
+    if code == sqlite3.SQLITE_BUSY:
+        raise BrokerUnavailable(f"{file} is in use by another broker", "stop it, or use another folder") from error
+    if code in _AROUND_IT:
+        raise BrokerUnavailable(f"{file}: {error}", "use a folder that can be written, on a disk with room") from error
 
 
 def start_anew(folder: Path, error: Exception, on_pending: Signal, on_touched: Signal) -> tuple[Journal, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from pathlib import Path
 
 from mpcli.brokers.embedded.broker import Broker
@@ -57,9 +58,10 @@ async def serve(
     Raises `BrokerUnavailable` when the address is taken, the folder cannot be used, or a host other than loopback
     is asked for with the default password.
     """
-    if host not in LOOPBACK and password == DEFAULT_PASSWORD:
+    if host not in LOOPBACK and password in ("", DEFAULT_PASSWORD):
+        which = "the default one" if password else "empty"
         raise BrokerUnavailable(
-            f"{host} can be reached from other machines and the password is the default one",
+            f"{host} can be reached from other machines and the password is {which}",
             "set MP_BROKER_PASSWORD, or listen on 127.0.0.1",
         )
     broker = Broker({user: password}, limits or Limits(), data)
@@ -67,5 +69,10 @@ async def serve(
         listener = await asyncio.get_running_loop().create_server(lambda: Connection(broker), host, port, backlog=512)
     except OSError as error:
         broker.close()
-        raise BrokerUnavailable(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        # asyncio's own text repeats the address; getaddrinfo's numbers, which are negative, are not the system's.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+        raise BrokerUnavailable(
+            f"cannot listen on {host}:{port}: {reason}", "choose another address or port; 0 is any free port"
+        ) from error
     return Server(broker, listener)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import socket
 import sqlite3
@@ -96,12 +97,41 @@ def test_nothing_confirmed_is_lost(tmp_path: Path, attempt: int) -> None:
         confirmed = publish_until_killed(process, port, kill_at)
         process.wait(10)
     assert confirmed >= kill_at, "the stream ended before the broker was killed"
-    with running(tmp_path) as (_, port), closing(connected(port)) as connection:
+    kept = kept_in(tmp_path)
+    assert kept[:confirmed] == list(range(confirmed)), f"killed at {kill_at}, confirmed {confirmed}"
+    assert kept == sorted(set(kept)), "in order, and none twice"
+
+
+def kept_in(folder: Path) -> list[int]:
+    """The numbers of the messages that a broker finds there."""
+    with running(folder) as (_, port), closing(connected(port)) as connection:
         channel = connection.channel()
-        kept = set()
+        kept = []
         while (message := channel.basic_get("q", no_ack=True)) is not None:
-            kept.add(int(message.body[:6]))
-    assert set(range(confirmed)) <= kept, f"killed at {kill_at}, confirmed {confirmed}"
+            kept.append(int(message.body[:6]))
+    return kept
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limit of a running process is Linux's")
+def test_a_full_disk_ends_the_broker_and_loses_nothing_confirmed(tmp_path: Path) -> None:
+    with running(tmp_path) as (process, port):
+        # A file that may not grow fails in the way of a disk without room.
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+        confirmed = publish_until_killed(process, port, MESSAGES + 1)
+        assert process.wait(10) == 6
+        assert "the journal cannot be written" in process.stderr.read()
+    assert 0 < confirmed < MESSAGES
+    assert kept_in(tmp_path)[:confirmed] == list(range(confirmed))
+
+
+def test_a_disk_without_room_is_not_taken_for_a_damaged_file(tmp_path: Path) -> None:
+    limited = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (100, 100));"
+    program = f"{limited} from mpcli.brokers.embedded.__main__ import main; raise SystemExit(main())"
+    argv = [sys.executable, "-c", program, "--port", "0", "--data", str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr.startswith(f"{tmp_path / 'journal.sqlite3'}: ")
+    assert not list(tmp_path.glob("*damaged*"))
 
 
 def test_what_was_acknowledged_does_not_come_back(tmp_path: Path) -> None:
