@@ -100,6 +100,7 @@ def docs(session: nox.Session) -> None:
 def benchmarks(session: nox.Session) -> None:
     """Measure, as ratios against peers and floors in one run, and write docs/reference/benchmarks.md."""
     _install(session)
+    session.install("-q", "ptpython", "ipython")  # what the first prompt of `mp shell` is held against
     session.run("python", "tests/benchmarks/run.py", *session.posargs)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 
-LIMIT = 100
+LIMIT = 50
 # Names that are longer are looked at one by one, and there are hardly any.
 _WIDTH = 64
 

@@ -39,12 +39,12 @@ class _Screen(pyte.Screen):
 
 
 class Terminal:
-    """A running program and its screen."""
+    """A running program and its screen; `descriptor` is our end of the pseudo-terminal."""
 
     def __init__(
         self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], columns: int = 80, lines: int = 24
     ) -> None:
-        self._ours, theirs = os.openpty()
+        self.descriptor, theirs = os.openpty()
         self.screen = _Screen(columns, lines)
         self.screen.answer = self.send
         self._stream = pyte.ByteStream(self.screen)
@@ -69,7 +69,7 @@ class Terminal:
 
     def send(self, keys: str) -> None:
         """Type."""
-        os.write(self._ours, keys.encode())
+        os.write(self.descriptor, keys.encode())
 
     @property
     def lines(self) -> list[str]:
@@ -108,10 +108,10 @@ class Terminal:
 
     def read(self, wait: float) -> bool:
         """Take in what the program writes; False when it has ended. Waits at most `wait` seconds for something."""
-        if not select.select([self._ours], [], [], wait)[0]:
+        if not select.select([self.descriptor], [], [], wait)[0]:
             return True
         try:
-            data = os.read(self._ours, 65536)
+            data = os.read(self.descriptor, 65536)
         except OSError:  # Linux answers EIO when the last writer is gone
             return False
         self._stream.feed(data)
@@ -130,10 +130,10 @@ class Terminal:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(DEADLINE)
-        os.close(self._ours)
+        os.close(self.descriptor)
 
     def _size(self, columns: int, lines: int) -> None:
-        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
 
 def _take_terminal() -> None:
