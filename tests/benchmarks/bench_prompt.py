@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import select
 import shutil
 import statistics
@@ -30,28 +31,7 @@ SIZES = (10, 1_000, 10_000)
 SERVICES = 50
 FUZZY = f"FuzzyWordCompleter, {SIZES[-1]:,}"
 QUIET = 0.06  # seconds without output after which a keystroke is done
-SYLLABLES = [
-    "re",
-    "gi",
-    "ster",
-    "log",
-    "pay",
-    "wal",
-    "let",
-    "open",
-    "close",
-    "mail",
-    "send",
-    "list",
-    "date",
-    "ver",
-    "to",
-    "user",
-    "acc",
-    "order",
-    "ship",
-    "fund",
-]
+SYLLABLES = re.findall("..", "regisslogpaywaletopclosemasendatvertouseraccordshipfu")
 
 PEER = """
 import sys
