@@ -29,8 +29,9 @@ _COLOURED = {
     "signature": "fg:ansicyan",
     "signature.current": "fg:ansicyan bold underline",
     "auto-suggestion": "fg:ansibrightblack",
-    "completion-menu": "bg:ansibrightblack fg:ansiwhite",
-    "completion-menu.completion": "bg:ansibrightblack fg:ansiwhite",
+    # Black with white on it can be read on every theme, be it light or dark.
+    "completion-menu": "bg:ansiblack fg:ansiwhite",
+    "completion-menu.completion": "bg:ansiblack fg:ansiwhite",
     "completion-menu.completion.current": "noreverse bg:ansicyan fg:ansiblack",
     "completion-menu.meta.completion": "bg:ansiblack fg:ansigray",
     "completion-menu.meta.completion.current": "bg:ansiblack fg:ansiwhite bold",
