@@ -11,11 +11,14 @@ from collections.abc import Callable
 from inspect import Parameter, Signature
 
 from mpcli.bus.naming import check_service, check_task
-from mpcli.catalog.merge import CatalogTask
 from mpcli.catalog.signature import signature
 from mpcli.errors import InvalidName
 from mpcli.shell.known import Known
 from mpcli.shell.language import MODES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mpcli.catalog.merge import CatalogTask
 
 Run = Callable[[str, tuple[object, ...], dict[str, object]], object]
 
