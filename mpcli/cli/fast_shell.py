@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mpcli.shell.session import Session
+
 _WITH_VALUE = ("-c", "--context", "--timeout")
 
 
@@ -37,24 +41,38 @@ def run_shell(
     file: str | None, code: str | None, timeout: float, context: str | None, yes: bool = False, vi: bool = False
 ) -> int:
     """Run code, a file or stdin to its end, or a terminal until its user leaves; return the exit code."""
+    import gc
+
+    # Imports make garbage only by mistake, and looking for it is a twelfth of their time. The screen enables it again.
+    gc.disable()
     from pathlib import Path
 
     from mpcli.cli.inside import Inside
-    from mpcli.shell.front import PlainFront, run_code
     from mpcli.shell.session import Session
 
-    session = Session(Path.cwd(), context, front=PlainFront(), command_line=Inside(), yes=yes)
+    session = Session(Path.cwd(), context, command_line=Inside(), yes=yes)
     session.timeout = timeout
     try:
-        if code is not None:
-            return run_code(session, code, "<-c>")
-        if file is not None and file != "-":
-            return run_code(session, Path(file).read_text(encoding="utf-8"), file)
-        if file is not None or not sys.stdin.isatty():
-            return run_code(session, sys.stdin.read(), "<stdin>")
-        from mpcli.cli.tab import candidates
-        from mpcli.shell.screen import run
+        if code is None and file is None and sys.stdin.isatty():
+            from mpcli.cli.tab import candidates
+            from mpcli.shell.screen import run
 
-        return run(session, candidates, vi=vi)
+            return run(session, candidates, vi=vi)
+        return _run_code(session, file, code)
     finally:
         session.close()
+
+
+def _run_code(session: Session, file: str | None, code: str | None) -> int:
+    import gc
+    from pathlib import Path
+
+    from mpcli.shell.front import PlainFront, run_code
+
+    gc.enable()
+    session.front = PlainFront()
+    if code is not None:
+        return run_code(session, code, "<-c>")
+    if file is not None and file != "-":
+        return run_code(session, Path(file).read_text(encoding="utf-8"), file)
+    return run_code(session, sys.stdin.read(), "<stdin>")

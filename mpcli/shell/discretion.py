@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mpcli.render.secrets import is_secret, masked_text
 from mpcli.shell.cursor import place
 from mpcli.shell.usage import names_in
 from mpcli.shell.world import World
@@ -14,6 +13,8 @@ _LOOKED_AT = 300
 def holds_secret(text: str, world: World) -> bool:
     """Whether a value stands behind a secret name: `password="x"`, `{"token": ...}`, a URL with a password, and an
     argument without a name whose parameter has one."""
+    from mpcli.render.secrets import is_secret, masked_text
+
     if masked_text(text) != text:
         return True
     known = (world.task(name) for name in names_in(text))
@@ -24,6 +25,8 @@ def holds_secret(text: str, world: World) -> bool:
 
 
 def _is_secret_argument(begun: str, world: World) -> bool:
+    from mpcli.render.secrets import is_secret
+
     call = place(begun).call
     task = world.task(call.name.replace(" ", "")) if call else None
     parameter = task.parameter_at(call.position, call.keyword) if call and task else None

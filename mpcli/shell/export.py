@@ -11,15 +11,14 @@ import io
 import json
 import tokenize
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mpcli.shell.language import parse, task_named
 
 ASYNC = "async"
 
 
-@dataclass(frozen=True, slots=True)
-class Logged:
+class Logged(NamedTuple):
     """A cell of Python that was run. `raised` is the type that the task raised, `failed` what else went wrong, and
     `value` what the cell came to."""
 

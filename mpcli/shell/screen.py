@@ -6,6 +6,7 @@ start once it is drawn.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from asyncio import sleep
@@ -17,7 +18,7 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyPressEvent
 
-from mpcli.shell import front, toolbar
+from mpcli.shell import toolbar
 from mpcli.shell.candidates import Around
 from mpcli.shell.cursor import place
 from mpcli.shell.discretion import holds_secret
@@ -76,6 +77,8 @@ class Screen:
 
     def _run_cell(self, text: str) -> int | None:
         """Run it and show what came of it; the exit code when the session ends."""
+        from mpcli.shell.front import show  # what shows results is not needed for the first prompt
+
         if not text.strip():
             return None
         if not self._is_secret(text):
@@ -85,7 +88,7 @@ class Screen:
                 for event in self._session.run(text):
                     if isinstance(event, Leave):
                         return event.code
-                    front.show(event, self._session)
+                    show(event, self._session)
         except KeyboardInterrupt:
             sys.stderr.write("\n")  # while something was being shown
         except BrokenPipeError:
@@ -121,6 +124,7 @@ class Screen:
     def _drawn(self, _: object) -> None:
         if not self._is_drawn:
             self._is_drawn = True
+            gc.enable()  # what starts the shell may have stopped it, for the sake of the first prompt
             self._watch.start()
 
     def _typed(self, _: object) -> None:
