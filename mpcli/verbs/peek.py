@@ -16,13 +16,13 @@ from mpcli.platform.contexts import Ask, Context, allow_write, resolve
 from mpcli.recording.format import DEAD, TASK, Entry
 from mpcli.recording.writer import Writer
 from mpcli.verbs.parameters import parameter_names
-from mpcli.verbs.queue_place import QueuePlace, held, locate
+from mpcli.verbs.queue_place import QueuePlace, held, locate, traits_of
 from mpcli.verbs.seen import Seen
 from mpcli.verbs.where import Where
 from mpcli.wire.codec import plain
 from mpcli.wire.holding import Holding
 from mpcli.wire.message import Message
-from mpcli.wire.queue_traits import STREAM, UNKNOWN, Traits
+from mpcli.wire.queue_traits import QUORUM, STREAM, UNKNOWN, Traits
 
 LIMIT, SCAN = 10, 1000
 # A message that has no more deliveries left than this is not looked at where the broker's own limit counts.
@@ -116,7 +116,7 @@ def peek(
     around = resolve(start, context)
     place = locate(around, queue, broker)
     with held(around, place, f"mp peek {queue}") as holding:
-        traits = holding.traits(place.guess)
+        traits = traits_of(around, place, holding)
         cost = Cost(place, holding, traits, scan if condition else limit)
         may_look(cost, traits, spend, save is not None)
         _ask_leave(around, cost, yes, ask)
@@ -176,6 +176,7 @@ class Look:
         self._place = place
         self._limit = traits.delivery_limit
         self._limit_set = traits.limit_set
+        self._keep_order = traits.type == QUORUM and traits.delivery_limit is None
         self._began = monotonic()
         # How often each was delivered before, where the queue counts it.
         self._deliveries: list[int] = []
@@ -206,6 +207,8 @@ class Look:
         for message in self._holding.take(most + before - len(self._deliveries)):
             self._deliveries.append(deliveries(message))
             yield message
+        if self._keep_order:
+            self._holding.take_returned()
 
     def give_back(self, summary: PeekSummary) -> None:
         """Put everything back, and count again when it is there."""

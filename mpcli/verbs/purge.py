@@ -20,7 +20,7 @@ from mpcli.platform.root import user_folder
 from mpcli.recording.format import DEAD, TASK
 from mpcli.recording.writer import Writer
 from mpcli.verbs.peek import Cost, Look, may_look
-from mpcli.verbs.queue_place import QueuePlace, held, is_dead, locate
+from mpcli.verbs.queue_place import QueuePlace, held, is_dead, locate, traits_of
 from mpcli.verbs.replay.choice import Choice, Selector
 from mpcli.verbs.seen import Seen
 from mpcli.wire.holding import MOST_AT_ONCE, Holding
@@ -113,7 +113,7 @@ def purge(
 
 def _plan(around: Context, place: QueuePlace, chosen: bool, spend: bool, backup: Path | None, keep: bool) -> PurgePlan:
     with held(around, place, f"mp purge {place.queue}") as holding:
-        traits = holding.traits(place.guess)
+        traits = traits_of(around, place, holding)
         cost = Cost(place, holding, traits, holding.ready)
     if chosen:
         may_look(cost, traits, spend, saved=False)  # what does not match is given back
@@ -161,6 +161,7 @@ class _Removal:
     """Taking messages, saving them, acknowledging them."""
 
     def __init__(self, around: Context, holding: Holding, place: QueuePlace, plan: PurgePlan, stack: ExitStack) -> None:
+        self._around = around
         self._holding = holding
         self._place = place
         self._plan = plan
@@ -181,7 +182,7 @@ class _Removal:
     def remove_some(self, wanted: Selector) -> None:
         """Those that are wanted; all are taken at once, so that the others keep their places."""
         kind, at = self._kind, time()
-        look = Look(self._holding, self._place, self._holding.traits(self._place.guess))
+        look = Look(self._holding, self._place, traits_of(self._around, self._place, self._holding))
         while self._left:
             found = []
             before = self._holding.taken

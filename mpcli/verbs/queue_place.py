@@ -10,6 +10,7 @@ from mpcli.errors import BrokerUnreachable, NotFound, UsageError
 from mpcli.platform.contexts import Context, Endpoint
 from mpcli.wire.codec import Table
 from mpcli.wire.holding import Holding, hold
+from mpcli.wire.queue_traits import Traits
 
 
 class QueuePlace:
@@ -41,6 +42,21 @@ def held(around: Context, place: QueuePlace, name: str) -> Iterator[Holding]:
             raise
     with holding:
         yield holding
+
+
+def traits_of(around: Context, place: QueuePlace, holding: Holding) -> Traits:
+    """What the queue is; with what policies set, where the context names the management API, which alone tells."""
+    traits = holding.traits(place.guess)
+    address = around.management(place.broker)
+    if address not in ("", "off"):
+        from mpcli.wire.management import Management, NoManagement  # http.client costs as much as all the rest
+
+        try:
+            facts = Management(holding.url, address).queue(place.queue)
+        except NoManagement:
+            return traits
+        traits.add_policy(facts.policy if facts else {})
+    return traits
 
 
 def is_dead(queue: str) -> bool:

@@ -17,10 +17,10 @@ What is behind it was measured on RabbitMQ 3.10 and holds for the embedded broke
 
 - A consumer with a prefetch of exactly what is wanted, cancelled before anything is acknowledged, gets no message more.
   On a quorum queue it is forty times as fast as `basic.get`, each of which is a write to the replicated log.
-- Messages go back by closing the channel. They are then at their old places in every type of queue; a `basic.nack`
-  with requeue puts them to the end of a quorum queue without a delivery limit, and more than 32 in random order.
-  Only what stays held over several `take`s may go back to a quorum queue in another order: a caller that gives back
-  many takes them all in one.
+- Messages go back by closing the channel. They are then at their old places; a `basic.nack` with requeue puts them to
+  the end of a quorum queue without a delivery limit, and more than 32 in random order. A quorum queue serves what was
+  given back before all else, in the order in which it came back: who gives back some of those takes the others too
+  (`take_returned`). What stays held over more than a few `take`s may go back to it in another order.
 - Acknowledgements go through a transaction, which makes one command of many. RabbitMQ keeps those to a quorum queue
   back while 32 are under way, and forgets them when the channel closes: of 2,000 that were acknowledged one by one
   right before the end 1,967 came back.
@@ -55,6 +55,7 @@ from mpcli.wire.methods import (
 )
 from mpcli.wire.queue_traits import Traits, queue_traits
 from mpcli.wire.refusal import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED
+from mpcli.wire.url import BrokerUrl
 
 # What looks may be refused without harm to what is held.
 _LOOK, _HELD = 1, 2
@@ -64,6 +65,7 @@ MOST_AT_ONCE = 65_535
 # tried or, where some came, the rest is left alone.
 _QUIET, _PATIENCE = 0.1, 1.0
 _GETS_AT_ONCE = 200
+_FEW = 16
 # Commits that are far enough apart are never 32 under way at once.
 _COMMIT_EVERY = 0.05
 _LAST_WAIT = 30.0
@@ -92,6 +94,8 @@ class Holding:
         self._connection = connection
         self._rounds = 0
         self._consuming = ""
+        # Whether the last one taken was.
+        self._redelivered = False
         # Whether the channel is; the broker closes it when it refuses something, and takes back what is held.
         self._is_open = False
         self._open_acks = False
@@ -127,6 +131,11 @@ class Holding:
         return NotFound(f"no queue {self.queue} on the broker at {address}", "`mp queues` lists them")
 
     @property
+    def url(self) -> BrokerUrl:
+        """The address that it is connected to."""
+        return self._connection.url
+
+    @property
     def left(self) -> int:
         """How many of those that were counted are still to be taken."""
         return max(self.ready - self.taken, 0)
@@ -152,6 +161,20 @@ class Holding:
                 yield message
         if self.taken == began and self.count().ready:
             yield from self._get(wanted)
+
+    def take_returned(self) -> None:
+        """After a `take` whose messages go back: take also those behind them that were given back before.
+
+        Else the ones of the `take` would be behind these next time, in a quorum queue.
+        """
+        while self._redelivered and self.left:
+            before = self.taken
+            # Their number is not known: by a third more each time few others are taken too, and the rounds stay below
+            # 32, from which on a queue forgets their order.
+            for _ in self.take(max(_FEW, before // 3)):
+                pass
+            if self.taken == before:
+                return
 
     def ack(self, messages: Iterable[Message]) -> None:
         """Remove these from the queue for ever: at once, or with the next ones where the last are a moment old.
@@ -208,7 +231,7 @@ class Holding:
     def _consume(self, wanted: int) -> bool:
         """Begin a round. False when the queue lets in no other consumer."""
         self._rounds += 1
-        tag = f"mp.{self._rounds}"
+        tag = f"mp.{self._rounds:03}"  # a queue gives back what its consumers hold in the order of their tags
         self._connection.request(BASIC_QOS, 0, wanted, False, channel=_HELD)
         try:
             self._connection.request(BASIC_CONSUME, self.queue, tag, False, False, False, False, {}, channel=_HELD)
@@ -242,6 +265,7 @@ class Holding:
         if incoming.method is BASIC_DELIVER and incoming.channel == _HELD:
             self.taken += 1
             _, tag, redelivered, exchange, key = incoming.values
+            self._redelivered = bool(redelivered)
             return _message(incoming, tag, redelivered, exchange, key)
         if incoming.method is CHANNEL_CLOSE:
             self._is_open = False

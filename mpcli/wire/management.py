@@ -35,11 +35,14 @@ class QueueFacts:
     `oldest` is the timestamp of the first message, in seconds since 1970, where its sender set one.
     """
 
-    __slots__ = ("consumers", "in_rate", "name", "oldest", "out_rate", "ready", "type", "unacked")
+    __slots__ = ("consumers", "in_rate", "name", "oldest", "out_rate", "policy", "ready", "type", "unacked")
 
     def __init__(self, data: dict[str, object]) -> None:
         stats = data.get("message_stats")
         self.name = str(data.get("name", ""))
+        policy = data.get("effective_policy_definition")
+        # What policies set, by their keys without `x-`: https://www.rabbitmq.com/docs/parameters#policies
+        self.policy: dict[str, object] = policy if isinstance(policy, dict) else {}
         self.type = str(data.get("type") or "")
         self.ready = _whole(data.get("messages_ready"))
         self.unacked = _whole(data.get("messages_unacknowledged"))
@@ -71,18 +74,28 @@ class Management:
 
     def queues(self) -> list[QueueFacts]:
         """Every queue of the vhost. Raises `NoManagement`."""
+        found = self._ask("")
+        return [QueueFacts(one) for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+    def queue(self, name: str) -> QueueFacts | None:
+        """One queue; None when there is none of that name. Raises `NoManagement`."""
+        found = self._ask(f"/{quote(name, safe='')}")
+        return QueueFacts(found) if isinstance(found, dict) else None
+
+    def _ask(self, path: str) -> object:
         if not self._known:
             self._introduce()
         vhost = quote(self._url.vhost, safe="")
-        status, body, _ = self._get(f"/api/queues/{vhost}?columns={_COLUMNS}", {"Authorization": self._login})
+        status, body, _ = self._get(f"/api/queues/{vhost}{path}?columns={_COLUMNS}", {"Authorization": self._login})
+        if status == 404:
+            return None
         if status != 200:
             said = "it refuses this user" if status in (401, 403) else f"it answers {status}"
             raise NoManagement(f"{self.address}: {said}")
         try:
-            found = json.loads(body)
+            return json.loads(body)
         except (ValueError, RecursionError) as error:
             raise NoManagement(f"{self.address}: it answers something else than JSON") from error
-        return [QueueFacts(one) for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
     def _introduce(self) -> None:
         status, _, realm = self._get("/api/overview", {})

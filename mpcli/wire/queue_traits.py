@@ -55,6 +55,17 @@ class Traits:
         value = self.arguments.get(DEAD_LETTER_EXCHANGE)
         return value if isinstance(value, str) else None
 
+    def add_policy(self, policy: dict[str, object]) -> None:
+        """Count what a policy sets: the lower limit, and where dead letters go when no argument says so."""
+        limit = policy.get("delivery-limit")
+        if isinstance(limit, int) and not isinstance(limit, bool) and self.type == QUORUM and limit >= 0:
+            own = self.delivery_limit if self.limit_set else None
+            self.delivery_limit = limit if own is None else min(limit, own)
+            self.limit_set = True
+        exchange = policy.get("dead-letter-exchange")
+        if isinstance(exchange, str):
+            self.arguments.setdefault(DEAD_LETTER_EXCHANGE, exchange)
+
 
 def queue_traits(connection: Connection, queue: str, guess: Table | None = None) -> Traits:
     """Find out what `queue` is; `guess` are arguments that it probably has, each of which saves a question.

@@ -114,6 +114,23 @@ def test_each_acknowledgement_counts_also_right_before_the_end(broker, connectio
     assert [number(message) for message in left_in(broker, kind)] == list(range(1, 2000, 2))
 
 
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_places_are_kept_also_among_those_that_were_given_back_before(broker, connection, kind) -> None:
+    arguments = {key.replace("-", "_"): value for key, value in TYPES[kind].items()}
+    fill(broker, kind, range(1000), **arguments)
+    given_back = 300
+    for most in (300, 2, 50, 2):
+        with hold(broker.url, kind) as holding:
+            assert [number(message) for message in holding.take(most)] == list(range(most))
+            holding.take_returned()
+            assert holding.taken <= given_back * 4 / 3 + 16
+            given_back = holding.taken
+        await_count(connection, kind, 1000)
+    left = left_in(broker, kind)
+    assert [number(message) for message in left] == list(range(1000))
+    assert left[-1].redelivered is False
+
+
 def test_over_the_delivery_limit_it_becomes_a_dead_letter(broker, connection) -> None:
     fill(broker, "dead", [])
     arguments = {**TYPES["limited"], "x-dead-letter-routing-key": "dead"}

@@ -4,9 +4,14 @@ import json
 
 import pytest
 
+from mpcli.bus.naming import Mode
 from mpcli.errors import NotFound, SafetyRefusal, UsageError
+from mpcli.platform.contexts import Endpoint
 from mpcli.recording.reader import Reader
-from mpcli.verbs.peek import Cost, Peeked, PeekSummary, peek
+from mpcli.verbs.peek import Cost, Look, Peeked, PeekSummary, peek
+from mpcli.verbs.queue_place import QueuePlace
+from mpcli.wire.holding import hold
+from mpcli.wire.queue_traits import QUORUM, Traits
 
 DELIVERY = {"x_queue_type": "quorum", "x_delivery_limit": 2}
 
@@ -24,11 +29,12 @@ def look(here, queue: str, **options) -> tuple[Cost, list[int], PeekSummary]:
 )
 def test_the_first_are_shown_and_all_stay_in_their_places(here, mode, queue, kind) -> None:
     here.fill(mode, queue, 100)
-    for _ in range(2):
-        cost, numbers, summary = look(here, queue, limit=60)
-        assert (cost.broker, cost.type, cost.ready, cost.consumers, cost.take) == (mode, kind, 100, 0, 60)
-        assert numbers == list(range(60))
-        assert (summary.held, summary.before, summary.after, summary.died, summary.left) == (60, 100, 100, 0, None)
+    for count in (60, 5, 60):
+        cost, numbers, summary = look(here, queue, limit=count)
+        assert (cost.broker, cost.type, cost.ready, cost.consumers, cost.take) == (mode, kind, 100, 0, count)
+        assert numbers == list(range(count))
+        assert (summary.before, summary.after, summary.died, summary.left) == (100, 100, 0, None)
+        assert summary.held >= count
     assert [here.number(message) for message in here.all_of(mode, queue)] == list(range(100))
 
 
@@ -60,6 +66,20 @@ def test_a_delivery_limit_is_not_touched_unless_told(here) -> None:
     assert (numbers, summary.died, summary.left) == ([0, 1], 2, None)
     here.await_count("async", "mplogin.dead", 2)
     here.await_count("async", "mplogin.async", 3)
+
+
+def test_a_limit_that_is_the_brokers_own_stops_looks_well_before_it(here) -> None:
+    here.fill("async", "mplogin.dead", 5)  # on RabbitMQ 4 this queue has a limit, though nobody set one
+    for _ in range(3):
+        look(here, "mplogin.dead")
+    place = QueuePlace("mplogin.dead", Mode.ASYNC, Endpoint("", "", ""))
+    with hold(here.brokers.async_.url, "mplogin.dead") as holding:
+        assert len(list(Look(holding, place, Traits(QUORUM, {}, 6)).messages(5))) == 5
+    here.await_count("async", "mplogin.dead", 5)
+    with hold(here.brokers.async_.url, "mplogin.dead") as holding:
+        with pytest.raises(SafetyRefusal, match="drops it after 6"):
+            list(Look(holding, place, Traits(QUORUM, {}, 6)).messages(5))
+        assert holding.taken == 1
 
 
 def test_a_queue_that_drops_what_is_over_its_limit_wants_a_copy_first(here, tmp_path) -> None:

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from mpcli.wire.management import Management, NoManagement
+from mpcli.wire.queue_traits import Traits
 from mpcli.wire.url import parse_urls
 
 # As a node gave it, cut to two queues.
@@ -16,7 +17,7 @@ ANSWER = [
     {
         "arguments": {"x-dead-letter-exchange": "mplogin.dead", "x-delivery-limit": 3, "x-queue-type": "quorum"},
         "consumers": 0,
-        "effective_policy_definition": {},
+        "effective_policy_definition": {"delivery-limit": 2, "dead-letter-exchange": "ignored"},
         "messages_ready": 0,
         "messages_unacknowledged": 0,
         "name": "mplogin.async",
@@ -57,7 +58,10 @@ class Handler(BaseHTTPRequestHandler):
         login = self.headers.get("Authorization")
         self.server.seen.append((self.path.partition("?")[0], login))
         ok = login == LOGIN
-        body = json.dumps(self.server.answer).encode() if ok else b""
+        answer = (
+            self.server.answer[0] if self.path.startswith("/api/queues/shop/mplogin.async?") else self.server.answer
+        )
+        body = json.dumps(answer).encode() if ok else b""
         self.send_response(200 if ok else 401)
         if not ok:
             self.send_header("WWW-Authenticate", f'Basic realm="{self.server.realm}"')
@@ -96,6 +100,19 @@ def test_what_it_says_of_each_queue(server) -> None:
     )
     assert (classic.unacked, classic.in_rate, classic.out_rate, classic.oldest) == (3, 0.8, 0.0, 1795641854.0)
     assert server.seen == [("/api/overview", None), ("/api/queues/shop", LOGIN)]
+
+
+def test_a_policy_counts_where_it_is_known(server) -> None:
+    facts = at(server).queue("mplogin.async")
+    traits = Traits("quorum", {"x-dead-letter-exchange": "mplogin.dead"}, 3, limit_set=True)
+    traits.add_policy(facts.policy)
+    assert (traits.delivery_limit, traits.dead_letter_exchange) == (2, "mplogin.dead")
+    bare = Traits("quorum", {}, 20)
+    bare.add_policy(facts.policy)
+    assert (bare.delivery_limit, bare.limit_set, bare.dead_letter_exchange) == (2, True, "ignored")
+    classic = Traits("classic", {})
+    classic.add_policy(facts.policy)
+    assert (classic.delivery_limit, classic.limit_set) == (None, False)
 
 
 def test_something_else_gets_no_password(server) -> None:
