@@ -204,7 +204,9 @@ def marks(seen: Seen) -> str:
     """What is worth a word: retries, eta, expiry, a chain behind it, why it is dead."""
     view = seen.view
     words = [f"retry {view.retries}"] if view.retries else []
-    words += [f"{name} {value}" for name in ("eta", "expires") if (value := view.field(name)) not in (None, "")]
+    words += [
+        f"{name} {_moment(value)}" for name in ("eta", "expires") if (value := view.field(name)) not in (None, "")
+    ]
     words += [f"{name} of {count} more" if name == "chain" else f"{name} {count}" for name, count in view.steps.items()]
     if seen.kind == "dead":
         words.insert(0, f"dead letter: {death_reason(view.headers) or 'unknown reason'}")
@@ -212,6 +214,20 @@ def marks(seen: Seen) -> str:
         count = plain(view.headers.get("x-delivery-count"))
         words.append(f"redelivered {count} times" if isinstance(count, int) and count > 1 else "redelivered")
     return escape_line(", ".join(words))
+
+
+def _moment(value: object) -> str:
+    """A time in a header, as the clock here shows it; as it stands where it cannot be read.
+
+    Celery means UTC where no zone is named.
+    """
+    try:
+        moment = datetime.fromisoformat(str(value))
+        local = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return str(value)
+    today = local.date() == datetime.now().astimezone().date()
+    return local.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S")
 
 
 def death_reason(headers: Table) -> str:

@@ -6,13 +6,10 @@ Celery gives each task the id of the task that sent it (`parent_id`) and of the 
 
 from __future__ import annotations
 
-from mpcli.verbs.seen import Seen
-from mpcli.wire.celery_message import SENT_HEADER
+from mpcli.verbs.seen import SKEW, Seen
 from mpcli.wire.events import TaskEvent
 
 FINAL = frozenset({"succeeded", "failed", "rejected", "revoked"})
-# A worker's clock is believed when its event came within so many seconds: events wait in the worker to go together.
-_SKEW = 10.0
 
 
 class Attempt:
@@ -101,7 +98,7 @@ class Step:
         self.group = as_id(view.field("group"))
         self.seen = self.seen or seen
         fitting = [one for one in self.attempts if one.sent is None and one.retries == view.retries]
-        self._pick(fitting[:1], view.retries).sent = _sent_at(seen)
+        self._pick(fitting[:1], view.retries).sent = seen.sent
 
     def take_death(self, seen: Seen) -> None:
         """It became a dead letter."""
@@ -112,7 +109,7 @@ class Step:
 
     def take_event(self, told: TaskEvent, broker: str, at: float) -> None:
         """A worker told of it."""
-        when = told.at if 0 <= at - told.at <= _SKEW else at
+        when = told.at if 0 <= at - told.at <= SKEW else at
         self.broker = self.broker or broker
         if told.what == "received":
             self._received(told, when)
@@ -151,13 +148,6 @@ class Step:
             found = [Attempt(last if retries is None else retries)]
             self.attempts += found
         return found[0]
-
-
-def _sent_at(seen: Seen) -> float:
-    """When the message was sent, where its sender told; a tap gets its copy later, when the task may run by now."""
-    told = seen.view.field(SENT_HEADER)
-    usable = isinstance(told, (int, float)) and not seen.view.retries and 0 <= seen.at - told <= _SKEW
-    return float(told) if usable and isinstance(told, (int, float)) else seen.at
 
 
 def _after(attempt: Attempt, when: float) -> float:

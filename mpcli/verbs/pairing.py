@@ -16,12 +16,13 @@ class Pairing:
         self._seen: dict[str, tuple[str, float]] = {}
 
     def remember(self, seen: Seen) -> None:
-        """Outcomes of this message are wanted."""
-        task_id = seen.view.id
-        if task_id and task_id not in self._seen:
-            if len(self._seen) >= _REMEMBERED:
-                del self._seen[next(iter(self._seen))]
-            self._seen[task_id] = (seen.task, seen.at)
+        """Outcomes of this message are wanted. A retry begins anew; a dead letter is the end of one that was seen."""
+        task_id, known = seen.view.id, self._seen
+        if not task_id or (seen.kind == "dead" and task_id in known):
+            return
+        if len(known) >= _REMEMBERED and task_id not in known:
+            del known[next(iter(known))]
+        known[task_id] = (seen.task, seen.sent)
 
     def outcomes(self, broker: str, at: float, message: Message) -> list[Outcome]:
         """What an event message tells of messages that were remembered."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from mpcli.wire.celery_message import SENT_HEADER
 from mpcli.wire.celery_view import CeleryView
 from mpcli.wire.events import TaskEvent
 from mpcli.wire.message import Message
+
+# Another clock is believed when it differs by no more seconds than a message or an event may have been on its way.
+SKEW = 10.0
 
 
 class Seen:
@@ -33,6 +37,14 @@ class Seen:
     def task(self) -> str:
         """The task's name: from the message, or from its routing key."""
         return self.view.task or task_of(self.message.routing_key)
+
+    @property
+    def sent(self) -> float:
+        """When it was sent, where its sender told; a tap gets its copy later, when the task may run by now."""
+        told = self.view.headers.get(SENT_HEADER)
+        if isinstance(told, float) and 0 <= self.at - told <= SKEW and not self.view.retries:
+            return told
+        return self.at
 
 
 class Outcome:
