@@ -35,6 +35,11 @@ class CommandLine(Protocol):
 
 
 Own = Callable[[list[str]], Iterator[Event]]
+# In the order of /help; each is a method.
+_OWN = (
+    *("context", "timeout", "check", "json", "table", "python", "auto", "all", "traceback"),
+    *("save", "copy", "export", "history", "help", "quit"),
+)
 
 
 class Commands:
@@ -43,22 +48,7 @@ class Commands:
     def __init__(self, session: Session, command_line: CommandLine | None) -> None:
         self._session = session
         self._command_line = command_line
-        self._own: dict[str, Own] = {
-            "context": self._context,
-            "timeout": self._timeout,
-            "json": self._json,
-            "table": self._table,
-            "python": self._python,
-            "auto": self._auto,
-            "all": self._all,
-            "traceback": self._traceback,
-            "save": self._save,
-            "copy": self._copy,
-            "export": self._export,
-            "history": self._history,
-            "help": self._help,
-            "quit": self._quit,
-        }
+        self._own: dict[str, Own] = {name: getattr(self, f"_{name}") for name in _OWN}
 
     def names(self) -> dict[str, str]:
         """Every command without its slash, and what it does in a line."""

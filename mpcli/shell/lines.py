@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from threading import Lock
 from time import monotonic
 from typing import TypeVar, cast
 
@@ -34,6 +35,7 @@ class Lines:
     def __init__(self, interrupts: Interrupts, waiting: Callable[[Ongoing], AbstractContextManager[None]]) -> None:
         self._interrupts = interrupts
         self._waiting = waiting
+        self._lock = Lock()  # the user's code may call from several threads
         self._known: dict[tuple[object, ...], tuple[object, float]] = {}
         self._callers: dict[str, OpenCaller] = {}
         self._followers: dict[str, Follower] = {}
@@ -116,17 +118,19 @@ class Lines:
     def _follower(self, url: str) -> Follower:
         from mpcli.verbs.follow import Follower
 
-        follower = self._followers.get(url)
-        if follower is None or follower.error is not None:
-            follower = self._followers[url] = Follower(url)
-        return follower
+        with self._lock:
+            follower = self._followers.get(url)
+            if follower is None or follower.error is not None:
+                follower = self._followers[url] = Follower(url)
+            return follower
 
     def _caller(self, url: str) -> OpenCaller:
         from mpcli.wire.open_caller import OpenCaller
 
-        if url not in self._callers:
-            self._callers[url] = OpenCaller(url, name="mp shell")
-        return self._callers[url]
+        with self._lock:
+            if url not in self._callers:
+                self._callers[url] = OpenCaller(url, name="mp shell")
+            return self._callers[url]
 
 
 def _given_up(url: str, ongoing: Ongoing) -> str:

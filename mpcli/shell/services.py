@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable
 from inspect import Parameter, Signature
+from typing import Self
 
 from mpcli.bus.naming import check_service, check_task
 from mpcli.catalog.signature import signature
@@ -34,14 +35,29 @@ class Reach:
         self.run = run
 
 
-class Task:
-    """A task: calling it calls the real one."""
+class _Named:
+    """What goes by a name: equal to all of the same name."""
 
     __slots__ = ("_name", "_reach")
 
     def __init__(self, reach: Reach, name: str) -> None:
         self._reach = reach
         self._name = name
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other._name == self._name
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self  # a name is not copied with all that it leads to
+
+
+class Task(_Named):
+    """A task: calling it calls the real one."""
+
+    __slots__ = ()
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Call it and return its result; for an async one, a handle."""
@@ -76,14 +92,10 @@ class Task:
         return f"{self._name}{shown}" + (f"\n    {doc}" if doc else "")
 
 
-class ModeTasks:
+class ModeTasks(_Named):
     """The tasks of one mode of a service."""
 
-    __slots__ = ("_name", "_reach")
-
-    def __init__(self, reach: Reach, name: str) -> None:
-        self._reach = reach
-        self._name = name
+    __slots__ = ()
 
     def __getattr__(self, word: str) -> Task:
         try:
@@ -101,16 +113,14 @@ class ModeTasks:
         return f"{self._name}: {', '.join(words) if words else 'no task is known'}"
 
 
-class Service:
+class Service(_Named):
     """A service, whose attributes are its modes."""
 
-    __slots__ = ("_name", "_reach")
-
-    def __init__(self, reach: Reach, name: str) -> None:
-        self._reach = reach
-        self._name = name
+    __slots__ = ()
 
     def __getattr__(self, word: str) -> ModeTasks:
+        if word.startswith("_"):
+            raise AttributeError(word)  # what is being copied has no name yet
         if word in MODES:
             return ModeTasks(self._reach, f"{self._name}.{word}")
         modes = self._reach.known.services.get(self._name, {})
