@@ -13,6 +13,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from terminal import Terminal, ctrl
 
 from mpcli.errors import EncodingFailed, NoReply, RemoteError
 from mpcli.verbs.call import call_task
@@ -160,6 +161,22 @@ def test_a_slow_call_a_busy_worker_and_ctrl_c(place, tmp_path):
     end.touch()
     assert place.call("mpready.sync.wait", file=str(end), timeout=30).value is None
     assert not never.with_suffix(".begun").exists()
+
+
+def test_ctrl_c_in_a_terminal(place, tmp_path):
+    end = tmp_path / "end"
+    environ = {**os.environ, "MP_SYNC_URL": place.broker.url}
+    words = [MP, "call", "mpready.sync.wait", f"file={end}", "--timeout", "60"]
+    with Terminal(words, place.folder, environ, columns=160) as terminal:
+        until(end.with_suffix(".begun").exists)
+        terminal.send(ctrl("c"))
+        assert terminal.wait() == 130
+        lines = [line for line in terminal.lines if line]
+    assert lines[0] == "^C"
+    assert lines[1] == "mp: interrupted: mpready.sync.wait had begun, runs on, and its result is lost"
+    assert lines[2].startswith("    the worker mpready@h has been running it since")
+    assert len(lines) == 3
+    end.touch()
 
 
 def test_a_worker_that_answers_nobody(place, tmp_path):

@@ -1,5 +1,6 @@
 """The way in: what it imports, and how it ends."""
 
+import os
 import subprocess
 import sys
 
@@ -64,3 +65,17 @@ def test_no_arguments_is_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     assert "Example" in capsys.readouterr().out
+
+
+def test_the_launcher_of_the_version_imports_no_re():
+    """pip's own would, for what `mp --version` then costs half as much again; and it is there to be run."""
+    from mpcli.cli import launcher
+
+    assert os.access(launcher.__file__, os.X_OK)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", launcher.__file__, "--version"],
+        env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "mpcli.cli.entry" in imported
+    assert not imported & {"re", "enum", "json", "mpcli.errors"}
