@@ -74,7 +74,7 @@ ITEMS = st.builds(
     st.text('0123456789abc{}[]",:\\ .-\x1b', max_size=8) | JSON.map(json.dumps) | st.text(max_size=4),
 )
 OPTIONS = st.sampled_from(
-    ["--json", "--no-check", "--trace", "--timeout=0.2", "--timeout=x", "--countdown=1", "--countdown=x", "--expires=1d",
+    ["--json", "--no-check", "--trace", "--timeout=0.2", "--countdown=1", "--countdown=x", "--expires=1d",
      "--eta=2030-01-01", "--eta=0001-01-01", "--as-code=python", "--as-code=pytest", "--as-code=curl", "--args=[1]",
      "--kwargs={}", "--nope", "--context=none"]
 )  # fmt: skip
