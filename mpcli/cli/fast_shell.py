@@ -54,6 +54,12 @@ def run_shell(
     session.timeout = timeout
     try:
         if code is None and file is None and sys.stdin.isatty():
+            if not sys.stdout.isatty():
+                from mpcli.errors import UsageError
+
+                raise UsageError(
+                    "mp shell wants a terminal, and stdout is none", "run -c CODE, a FILE or - without one"
+                )
             from mpcli.cli.tab import candidates
             from mpcli.shell.screen import run
 
