@@ -8,6 +8,7 @@ a line of what it does, for completion and `/help`.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -34,6 +35,8 @@ class CommandLine(Protocol):
         """Run one, in `context` as a flag would name it; the exit code. Raises `MpError`, `KeyboardInterrupt`."""
 
 
+# A word that is a name in braces, with attributes and items: no dict of JSON looks so.
+_BRACED = re.compile(r"(?<!\S)\{([^\W\d]\w*(?:\.[^\W\d]\w*|\[[^\[\]]+\])*)\}(?!\S)")
 Own = Callable[[list[str]], Iterator[Event]]
 # In the order of /help; each is a method.
 _OWN = (
@@ -60,11 +63,15 @@ class Commands:
         if cell.kind is Kind.QUESTION:
             return self._question(cell)
         try:
-            name, *words = shlex.split(cell.text.strip()[1:]) or ["help"]
+            name, *words = shlex.split(_BRACED.sub(self._filled, cell.text.strip()[1:])) or ["help"]
         except ValueError as error:
             raise UsageError(f"{cell.text.strip()}: {error}", "close the quotes") from error
         own = self._own.get("quit" if name == "exit" else name)
         return own(words) if own else self._mp([name, *words])
+
+    def _filled(self, match: re.Match[str]) -> str:
+        """For a word that is a name in braces, such as `{h.id}` or `{u["id"]}`, what the name stands for."""
+        return shlex.quote(str(self._session.evaluate(match[1])))
 
     def _mp(self, words: list[str]) -> Iterator[Event]:
         known = self._command_line.names() if self._command_line else {}

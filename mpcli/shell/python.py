@@ -57,9 +57,13 @@ class Python:
             self.namespace["_"] = value
         return Result(value, isinstance(piece.value, ast.Call) and bool(language.task_named(piece.value.func)))
 
+    def evaluate(self, name: str) -> object:
+        """What a name stands for. Raises what Python does."""
+        return eval(language.rewrite(name), self.namespace)  # noqa: S307 - a name that the user typed
+
     def about(self, name: str, wants_more: bool) -> str:
         """What a dotted name of the user's is: its type, its value, its doc. Raises `NameError`, `AttributeError`."""
-        found = eval(language.rewrite(name), self.namespace)  # noqa: S307 - a name that the user typed
+        found = self.evaluate(name)
         about = f"{name}: {type(found).__name__}\n{found!r}"
         doc = inspect.getdoc(found) if callable(found) or wants_more else ""
         try:

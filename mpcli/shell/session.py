@@ -151,6 +151,10 @@ class Session:
         except InvalidName:
             return False
 
+    def evaluate(self, name: str) -> object:
+        """What a name, with its attributes and items, stands for. Raises what Python does."""
+        return self._python.evaluate(name)
+
     def about(self, name: str, wants_more: bool = False) -> str:
         """What a dotted name is, for people. Raises `NameError`, `AttributeError`."""
         return self._python.about(name, wants_more)

@@ -173,6 +173,14 @@ def test_other_commands_are_those_of_the_command_line(session: Session, line: Co
     assert {"tail", "export", "quit"} <= session.commands.names().keys()
 
 
+def test_a_command_may_be_given_what_a_name_stands_for(session: Session, line: CommandLine) -> None:
+    list(session.run("u = {'id': 'x y', 'n': [7]}"))
+    list(session.run("""/tail {u['id']} {u["n"][0]} '{"a": 1}' {} '{u}' x{u} {u["n"]}"""))
+    assert line.ran == [(["tail", "x y", "7", '{"a": 1}', "{}", "{u}", "x{u}", "[7]"], None)]
+    (event,) = session.run("/tail {nothing.here}")
+    assert isinstance(event, Raised)
+
+
 def test_questions_about_the_users_own(session: Session) -> None:
     list(session.run("def f(a, b=1):\n    'Doc.'\nu = {'a': 1}\n"))
     (told,) = session.run("f?")
