@@ -83,6 +83,12 @@ def tasks(root: str, prefix: str) -> list[IndexedTask]:
     return [IndexedTask(line) for line in with_prefix(os.path.join(cache_folder(root), TASKS), prefix)]
 
 
+def names(root: str) -> list[str]:
+    """The names of all tasks in the platform's source, as the last scan saw them."""
+    lines = with_prefix(os.path.join(cache_folder(root), TASKS), "")
+    return [line.partition(b"\t")[0].decode("utf-8", "replace") for line in lines]
+
+
 def live_tasks(root: str, context: str, prefix: str) -> list[IndexedTask]:
     """The tasks that workers of the context served when they were last asked."""
     return [IndexedTask(line) for line in with_prefix(os.path.join(cache_folder(root), f"live.{context}"), prefix)]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import lru_cache
 
+from mpcli.catalog.merge import CatalogTask
 from mpcli.catalog.signature import signature
-from mpcli.render.console import print_json, print_note, rich_console
+from mpcli.render.columns import print_columns
+from mpcli.render.console import print_json, print_note
 from mpcli.render.escape import escape_line
 from mpcli.verbs.tasks import Catalog
 
@@ -19,24 +23,20 @@ def show_tasks(found: Catalog, as_json: bool) -> None:
     if not tasks:
         print_note("no such task; `mp tasks` lists them all")
         return
-    from rich import box
-    from rich.table import Table
-
     live = found.live is not None
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("task", no_wrap=True, min_width=max(len(escape_line(task.name)) for task in tasks))
-    if live:
-        table.add_column("workers", no_wrap=True, justify="right")
-    for column in ("signature", "what it does", "where"):
-        # Cut on a narrow terminal, and not folded into a column of syllables: `mp describe` shows all of it.
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
-    for task in tasks:
-        shown = "(unknown)" if task.parameters is None else signature(task.parameters, task.returns)
-        where = f"{os.path.relpath(task.file)}:{task.line}" if task.file else ""
-        workers = ["?" if task.workers is None else str(len(task.workers))] if live else []
-        row = [task.name, *workers, shown, task.doc.partition("\n")[0], where]
-        table.add_row(*map(escape_line, row))
-    rich_console().print(table)
+    relative = lru_cache(os.path.relpath)  # a file has many tasks
+    # `mp describe` shows all of what is cut here on a narrow terminal.
+    headings = ["task", *(["workers"] if live else []), "signature", "what it does", "where"]
+    print_columns(
+        headings, [_row(task, live, relative) for task in tasks], whole=2 if live else 1, right=1 if live else -1
+    )
     for task in tasks:
         for sentence in task.disagreements:
             print_note(f"{task.name}: {sentence}")
+
+
+def _row(task: CatalogTask, live: bool, relative: Callable[[str], str]) -> list[str]:
+    shown = "(unknown)" if task.parameters is None else signature(task.parameters, task.returns)
+    where = f"{relative(task.file)}:{task.line}" if task.file else ""
+    workers = ["?" if task.workers is None else str(len(task.workers))] if live else []
+    return [escape_line(cell) for cell in (task.name, *workers, shown, task.doc.partition("\n")[0], where)]

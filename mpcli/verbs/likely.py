@@ -13,6 +13,7 @@ class Likely:
     def __init__(self, around: Context, name: TaskName) -> None:
         self.around = around
         self.name = name
+        self._written: list[str] | None = None
 
     def refuse_typo(self) -> None:
         """Raise `UnknownTask` when the service is in the source of this platform, and the task is not."""
@@ -44,15 +45,17 @@ class Likely:
 
     def source_tasks(self) -> list[str]:
         """The names of all tasks in the platform's source; none outside of a platform, or when it cannot be read."""
-        if not self.around.root:
-            return []
-        from pathlib import Path
+        if self._written is None:
+            self._written = self._read_index() if self.around.root else []
+        return self._written
 
-        from mpcli.catalog.source import scan_platform
-        from mpcli.platform.layout import load_platform
+    def _read_index(self) -> list[str]:
+        from mpcli.catalog import index
 
         try:
-            return [task.name for task in scan_platform(load_platform(Path(self.around.root)))]
+            # The task's own service is looked at anew when something changed there: a task may just have been written.
+            index.refresh(self.around.root, f"{self.name}\t")
+            return index.names(self.around.root)
         except (MpError, OSError):
             return []  # this is only to explain another failure, which is the one to be told
 
