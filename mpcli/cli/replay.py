@@ -20,6 +20,9 @@ _Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="The first 
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
 _Rate = Annotated[str, typer.Option(metavar="N/s", help="At most so many: 100/s, 30/m.")]
 _Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier one ended.")]
+_Spend = Annotated[
+    bool, typer.Option("--spend-delivery", help="Also where what goes back to a queue loses one of its deliveries.")
+]
 _Broker = Annotated[str, typer.Option(metavar="sync|async", help="Which broker has the queue.")]
 
 
@@ -53,6 +56,7 @@ def replay(
     compare: Annotated[bool, typer.Option("--compare", help="Hold the outcomes against the recorded ones.")] = False,
     ignore: Annotated[_List, typer.Option(metavar="REGEX", help="Not compared: ids and times in results.")] = None,
     resume: _Resume = False,
+    spend: _Spend = False,
     broker: _Broker = "",
     context: _Context = None,
     yes: _Yes = False,
@@ -86,6 +90,7 @@ def replay(
         broker=broker,
         dry_run=dry_run,
         resume=resume,
+        spend=spend,
         yes=yes,
         ask=asker(),
         edit=in_editor if edit else None,
@@ -111,6 +116,7 @@ def move(
     dry_run: _DryRun = False,
     rate: _Rate = "",
     resume: _Resume = False,
+    spend: _Spend = False,
     broker: _Broker = "",
     context: _Context = None,
     yes: _Yes = False,
@@ -137,6 +143,7 @@ def move(
         broker=broker,
         dry_run=dry_run,
         resume=resume,
+        spend=spend,
         yes=yes,
         ask=asker(),
     )

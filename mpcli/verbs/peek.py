@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from time import monotonic, sleep, time
+from time import monotonic, time
 
 from mpcli.errors import ProtocolError, SafetyRefusal, UsageError
 from mpcli.platform.contexts import Ask, Context, allow_write, resolve
@@ -27,7 +27,6 @@ from mpcli.wire.queue_traits import QUORUM, STREAM, UNKNOWN, Traits
 LIMIT, SCAN = 10, 1000
 # A message that has no more deliveries left than this is not looked at where the broker's own limit counts.
 _LAST_LIVES = 2
-_BACK_WAIT = 1.0
 
 
 class Cost:
@@ -212,23 +211,14 @@ class Look:
 
     def give_back(self, summary: PeekSummary) -> None:
         """Put everything back, and count again when it is there."""
-        holding = self._holding
-        holding.release()
-        summary.held = holding.taken
-        summary.seconds = monotonic() - self._began
         if self._limit is not None and self._deliveries:
             summary.died = sum(count + 1 > self._limit for count in self._deliveries)
             alive = [count + 1 for count in self._deliveries if count + 1 <= self._limit]
             summary.left = self._limit - max(alive) if alive else None
-        summary.after = counted_again(holding, holding.ready - summary.died)
-
-
-def counted_again(holding: Holding, expected: int) -> int:
-    """How many wait, as soon as what was given back is among them, or a moment later when workers took some."""
-    deadline = monotonic() + _BACK_WAIT
-    while (ready := holding.count().ready) < expected and monotonic() < deadline:
-        sleep(0.01)
-    return ready
+        summary.held = self._holding.taken
+        self._holding.release(summary.died)
+        summary.seconds = monotonic() - self._began
+        summary.after = self._holding.count().ready
 
 
 def deliveries(message: Message) -> int:

@@ -33,7 +33,7 @@ What is behind it was measured on RabbitMQ 3.10 and holds for the embedded broke
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from time import monotonic
+from time import monotonic, sleep
 
 from mpcli.errors import BrokerRefused, MpError, NotFound
 from mpcli.wire.codec import Table
@@ -69,6 +69,7 @@ _FEW = 16
 # Commits that are far enough apart are never 32 under way at once.
 _COMMIT_EVERY = 0.05
 _LAST_WAIT = 30.0
+_BACK_WAIT = 1.0
 
 
 class Counts:
@@ -198,15 +199,23 @@ class Holding:
         """What the queue is, as `queue_traits` finds it out."""
         return queue_traits(self._connection, self.queue, guess)
 
-    def release(self) -> None:
-        """Give back what was not acknowledged, and return when the broker has done so; nothing more can be taken.
+    def release(self, dying: int = 0) -> None:
+        """Give back what was not acknowledged; nothing more can be taken.
 
-        Raises `BrokerError`.
+        Returns when it is in the queue again, or after a second when workers are quicker: a queue hears of a closed
+        channel a moment after the channel's end was confirmed. `dying` of them are known to become dead letters.
+        Raises `BrokerError`, `NotFound`.
         """
-        if self._is_open:
-            self._commit()
-            self._is_open = False
-            self._connection.request(CHANNEL_CLOSE, 200, "", 0, 0, channel=_HELD, wait=_LAST_WAIT)
+        if not self._is_open:
+            return
+        self._commit()
+        going_back = self.taken - self.acked - dying
+        expected = self.count().ready + going_back if going_back > 0 else 0
+        self._is_open = False
+        self._connection.request(CHANNEL_CLOSE, 200, "", 0, 0, channel=_HELD, wait=_LAST_WAIT)
+        deadline = monotonic() + _BACK_WAIT
+        while going_back > 0 and self.count().ready < expected and monotonic() < deadline:
+            sleep(0.005)
 
     def close(self) -> None:
         """`release`, and hang up."""

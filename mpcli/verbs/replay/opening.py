@@ -12,7 +12,8 @@ from time import time
 from mpcli.errors import BrokerError, BrokerRefused, NotFound, UsageError
 from mpcli.platform.contexts import Context
 from mpcli.platform.root import user_folder
-from mpcli.verbs.queue_place import locate, suggestion, told
+from mpcli.verbs.peek import Cost, may_look
+from mpcli.verbs.queue_place import held, locate, suggestion, told, traits_of
 from mpcli.verbs.replay.origin import Place
 from mpcli.verbs.replay.sources import Recording, Source, Waiting
 from mpcli.wire.handshake import connect
@@ -33,26 +34,35 @@ def is_recording(name: str) -> bool:
     return False
 
 
-def open_source(around: Context, name: str, broker: str, expected: int = 0) -> Recording | Waiting:
+def open_source(around: Context, name: str, broker: str, expected: int = 0, spend: bool = True) -> Recording | Waiting:
     """The recording at the path `name`, or the queue of that name; `broker` is sync, async, or empty to look.
 
     `expected` is how many messages a queue should hold: they may be on their way back from a process that was killed.
+    `spend` is as for `open_queue`.
 
     Raises `NotFound` when there is neither, `NotARecording`, `BrokerError`.
     """
     if is_recording(name):
         return Recording(Path(name))
     try:
-        return open_queue(around, name, broker, expected)
+        return open_queue(around, name, broker, expected, spend)
     except NotFound as error:
         raise NotFound(f"{name} is no file here, and {error.message}", error.hint) from error
 
 
-def open_queue(around: Context, name: str, broker: str, expected: int = 0) -> Waiting:
-    """As `open_source`, for a queue only."""
+def open_queue(around: Context, name: str, broker: str, expected: int = 0, spend: bool = True) -> Waiting:
+    """As `open_source`, for a queue only.
+
+    Unless `spend` says that messages which go back may lose one of their deliveries, raises `SafetyRefusal` for a queue
+    that limits those.
+    """
     place = locate(around, name, broker)
     with told(place.endpoint):
         try:
+            if not spend:
+                with held(around, place, "mp replay") as holding:
+                    traits = traits_of(around, place, holding)
+                    may_look(Cost(place, holding, traits, holding.ready), traits, spend=False, saved=False)
             return Waiting(place.endpoint.url, name, str(place.broker), time(), expected)
         except NotFound as error:
             error.hint = suggestion(around, name) or error.hint

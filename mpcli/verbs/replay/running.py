@@ -64,6 +64,7 @@ def replay(
     broker: str = "",
     dry_run: bool = False,
     resume: bool = False,
+    spend: bool = False,
     yes: bool = False,
     ask: Ask | None = None,
     edit: Callable[[str], str] | None = None,
@@ -72,7 +73,8 @@ def replay(
 
     First comes the `Plan`; when the iterator is asked for more the user is asked where that is due (`ask`, `yes`) and
     everything is sent; the last event is the `Summary`. None comes while there is nothing to tell. `edit` lets a person
-    change a text. Raises `MpError` before anything was sent for whatever is wrong with the arguments.
+    change a text. `spend` lets messages of a queue that are not sent lose one of its limited deliveries, as a look
+    does. Raises `MpError` before anything was sent for whatever is wrong with the arguments.
     """
     choice.check()
     way.check()
@@ -87,7 +89,8 @@ def replay(
     with ExitStack() as stack:
         path = journal_path(around, name)
         journal = _journal(path, resume, dry_run, stack)
-        source = open_source(around, name, broker, _expected(journal))
+        all_leave = choice == Choice() and not dry_run and edit is None
+        source = open_source(around, name, broker, _expected(journal), spend or all_leave)
         stack.callback(source.close)
         run = _Run(source, around, target, choice, way, path)
         if journal is not None:
@@ -276,6 +279,7 @@ def move(
     broker: str = "",
     dry_run: bool = False,
     resume: bool = False,
+    spend: bool = False,
     yes: bool = False,
     ask: Ask | None = None,
 ) -> Generator[Replayed, None, None]:
@@ -291,7 +295,7 @@ def move(
     with ExitStack() as stack:
         path = journal_path(around, queue)
         journal = _journal(path, resume, dry_run, stack)
-        source = open_queue(around, queue, broker, _expected(journal))
+        source = open_queue(around, queue, broker, _expected(journal), spend or (choice == Choice() and not dry_run))
         stack.callback(source.close)
         run = _Move(source, around, choice, way, path, target)
         if journal is not None:

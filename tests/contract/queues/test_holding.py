@@ -141,6 +141,7 @@ def test_over_the_delivery_limit_it_becomes_a_dead_letter(broker, connection) ->
         await_count(connection, "limited", 5)
     with hold(broker.url, "limited") as holding:
         assert len(list(holding.take(3))) == 3
+        holding.release(dying=3)
     await_count(connection, "dead", 3)
     assert waiting(connection, "limited") == 2
 

@@ -97,7 +97,7 @@ class Bus:
 
     def run(self, name: str, *, way: Way | None = None, **options) -> Done:
         """A whole replay; what is not about how it is run is about which messages."""
-        about = ("resume", "dry_run", "edit", "ask", "to", "context", "yes")
+        about = ("spend", "resume", "dry_run", "edit", "ask", "to", "context", "yes")
         how = {"yes": True, **{key: options.pop(key) for key in about if key in options}}
         return Done(replay(self.folder, name, Choice(**options), way or Way(), **how))
 

@@ -253,6 +253,21 @@ def test_a_move_changes_nothing_but_the_place(bus) -> None:
             list(move(bus.folder, "mplogin.dead", wrong, Choice(), Way(), yes=True))
 
 
+def test_a_limited_queue_gives_no_delivery_away_unless_told(bus) -> None:
+    bus.queue("limited", **{"x-queue-type": "quorum", "x-delivery-limit": 1})
+    bus.queue("parked")
+    bus.publish(*(bus.task(n).changed(exchange="", routing_key="limited") for n in range(3)))
+    for options in ({"dry_run": True}, {"limit": 1}, {"where": "args[0] == 1"}):
+        with pytest.raises(SafetyRefusal, match="delivery limit of 1"):
+            bus.run("limited", **options)
+    with pytest.raises(SafetyRefusal, match="delivery limit of 1"):
+        list(move(bus.folder, "limited", "parked", Choice(limit=1), Way(), yes=True))
+    assert bus.run("limited", dry_run=True, spend=True).plan.selected == 3
+    bus.until("limited", 3)
+    assert bus.done(move(bus.folder, "limited", "parked", Choice(), Way(), yes=True)).counts()[1] == 3
+    assert len(bus.taken("parked")) == 3  # one delivery was used up, and none by what was refused
+
+
 def test_of_a_recording_only_the_causes_are_sent(bus) -> None:
     parent = bus.task(1)
     root = parent.headers["id"]
