@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,11 @@ DEADLINE = 30.0
 
 
 def test_what_was_recorded_arrives_byte_for_byte(bus) -> None:
-    sent = [bus.task(n, headers={"nested": {"n": Typed("u", n)}}) for n in range(3000)]
+    sent = [bus.task(n, headers={"nested": {"n": Typed("u", n)}}) for n in range(10_000)]
     file = bus.record(*sent)
     done = bus.run(file, keep_id=True)
-    assert done.counts() == (3000, 3000, 0, 0, 0, 0)
-    assert done.plan.unchanged == 3000
+    assert done.counts() == (10_000, 10_000, 0, 0, 0, 0)
+    assert done.plan.unchanged == 10_000
     assert bus.taken("mplogin.async") == sent
     assert sorted(bus.folder.glob("*")) == [Path(file)]  # no journal is left
 
@@ -288,3 +289,54 @@ def test_of_a_recording_only_the_causes_are_sent(bus) -> None:
     new = sent[1].headers["id"]
     assert sent[0].headers["root_id"] == sent[0].headers["parent_id"] == sent[3].headers["id"] == new
     assert sent[2].headers["root_id"] == "elsewhere"
+
+
+def test_what_would_do_harm_at_the_broker_does_not(bus) -> None:
+    bus.queue("copies")
+    bus.async_.request(QUEUE_BIND, "copies", "mplogin", "elsewhere", False, {})
+    harmful = {"CC": ["elsewhere"], "BCC": ["elsewhere"]}
+    file = bus.record(
+        bus.task(1, headers=harmful, priority=5),
+        bus.task(2, user_id="somebody"),
+        bus.task(3, headers={"expires": "2001-01-01T00:00:00+00:00"}),
+        bus.task(4, headers={"eta": "2001-01-01T00:00:00+00:00"}),
+    )
+    done = bus.run(file)
+    assert done.counts() == (4, 3, 0, 0, 1, 0)
+    assert "expired at 2001" in done.not_sent[0].reason
+    assert done.plan.notes["eta is past: runs at once"] == 1
+    arrived = bus.taken("mplogin.async")
+    assert [json.loads(message.body)[0] for message in arrived] == [[1], [2], [4]]
+    assert arrived[0].properties["priority"] == 5
+    assert bus.taken("copies") == []
+    shifted = bus.run(file, expired="shift", limit=3)
+    assert shifted.counts() == (3, 3, 0, 0, 0, 0)
+    moment = datetime.fromisoformat(bus.taken("mplogin.async")[2].headers["expires"])
+    assert abs(moment.timestamp() - (time.time() + 978307200 - 1.7e9 - 2)) < DEADLINE  # as far from now as it was then
+
+
+def test_a_recording_too_large_for_the_memory_is_read_again(bus, monkeypatch) -> None:
+    from mpcli.verbs.replay import sources
+
+    parent = bus.task(1)
+    child = bus.task(2, headers={"root_id": parent.headers["id"], "parent_id": parent.headers["id"]})
+    file = bus.record(child, parent, *(bus.task(n) for n in range(3, 2000)))
+    whole = bus.run(file, limit=1500)
+    first = bus.taken("mplogin.async")
+    monkeypatch.setattr(sources, "_IN_MEMORY", 0)
+    again = bus.run(file, limit=1500)
+    assert again.counts() == whole.counts() == (1500, 1499, 0, 0, 1, 0)
+    assert [one.planned.number for one in again.not_sent] == [one.planned.number for one in whole.not_sent] == [2]
+    assert [message.body for message in bus.taken("mplogin.async")] == [message.body for message in first]
+
+
+def test_of_a_very_long_queue_so_many_at_once(bus, monkeypatch) -> None:
+    from mpcli.verbs.replay import sources
+
+    monkeypatch.setattr(sources, "MOST_AT_ONCE", 3)
+    bus.kill(*(bus.task(n) for n in range(5)))
+    done = bus.run("mplogin.dead")
+    assert done.counts() == (3, 3, 0, 0, 0, 0)
+    assert "2 more" in done.plan.warnings[0]
+    bus.until("mplogin.dead", 2)
+    assert bus.run("mplogin.dead").counts()[1] == 2
