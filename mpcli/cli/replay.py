@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    source: Annotated[str, typer.Argument(metavar="FILE|QUEUE", help="A recording, or a queue such as mplogin.dead.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A recording, or a queue such as mplogin.dead.")],
     where: _Where = "",
     task: _Tasks = None,
     ids: _Ids = None,
@@ -52,7 +52,9 @@ def replay(
     rate: _Rate = "",
     speed: Annotated[float | None, typer.Option(metavar="FACTOR", help="As recorded, so many times as fast.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the outcomes of the tasks.")] = False,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long, when all is sent.")] = 30.0,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long without any news, when all is sent.")
+    ] = 30.0,
     compare: Annotated[bool, typer.Option("--compare", help="Hold the outcomes against the recorded ones.")] = False,
     ignore: Annotated[_List, typer.Option(metavar="REGEX", help="Not compared: ids and times in results.")] = None,
     resume: _Resume = False,

@@ -90,7 +90,8 @@ def _options(path: str, unfinished: str, rest: list[str]) -> list[str]:
 
 
 def _values(option: str, kind: str, unfinished: str, rest: list[str]) -> list[str]:
-    kind = "CONTEXT" if option == "--context" else _CHOICES.get(option) or _CHOICES.get(kind, kind)
+    if "|" not in kind:
+        kind = "CONTEXT" if option == "--context" else _CHOICES.get(option) or _CHOICES.get(kind, kind)
     if "|" in kind:
         return _starting(kind.split("|"), unfinished)
     if kind in ("FILE", "DIR", "FOLDER", "PATH", "OTHER"):
@@ -149,6 +150,10 @@ def _queues(unfinished: str) -> list[str]:
     return _starting(list(names), unfinished)
 
 
+def _sources(unfinished: str) -> list[str]:
+    return [*_queues(unfinished), *files(unfinished)]
+
+
 def _service_names(unfinished: str) -> list[str]:
     return _starting([name for name, _ in _services()], unfinished)
 
@@ -165,6 +170,8 @@ _SOURCES = {
     "SERVICE.MODE": _workers,
     "WORKER": _workers,
     "QUEUE": _queues,
+    "TARGET": _queues,
+    "SOURCE": _sources,
     "SERVICE": _service_names,
     "CONTEXT": _contexts,
 }

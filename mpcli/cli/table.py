@@ -79,7 +79,8 @@ def _kind(parameter: Any) -> str:
     choices = getattr(getattr(parameter, "type", None), "choices", None)
     if choices:
         return "|".join(map(str, choices))
-    return str(parameter.metavar or parameter.name).strip("[].").upper()
+    kind = str(parameter.metavar or parameter.name).strip("[].")
+    return kind if "|" in kind else kind.upper()  # choices are written as they are typed
 
 
 if __name__ == "__main__":

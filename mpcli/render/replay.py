@@ -83,7 +83,7 @@ class _People:
         self._bar: Any = None
         self._task: Any = None
         self._troubles: Counter[str] = Counter()
-        self._shown = 0
+        self._shown: Counter[str] = Counter()
         self._colour = wants_colour(sys.stdout.isatty())
 
     def plan(self, plan: Plan) -> None:
@@ -106,11 +106,11 @@ class _People:
             self._progress()
 
     def _ended(self, ended: Ended) -> None:
-        """Each of a few; of many those that are worth a line."""
+        """The first of each kind."""
         outcome = ended.outcome
-        good = ended.verdict == SAME if ended.verdict else outcome is not None and outcome.what == "succeeded"
-        self._shown += 1
-        if good and self._shown > _MOST:
+        kind = ended.verdict or ("silent" if outcome is None else outcome.what)
+        self._shown[kind] += 1
+        if self._shown[kind] > _MOST:
             return
         verdict = f"{ended.verdict}: " if ended.verdict else ""
         text = "nothing was heard of it in time" if outcome is None else outcome_text(outcome)
@@ -140,7 +140,7 @@ class _People:
         if self._bar is not None:
             with suppress(Exception):  # a terminal that went away
                 self._bar.stop()
-        for what, count in self._troubles.items():
+        for what, count in (self._troubles + self._shown).items():
             if count > _MOST:
                 print_line(f"{what}: and {count - _MOST} more")
 

@@ -35,8 +35,8 @@ Replayed = Plan | Sent | NotSent | Ended | Summary | None
 class Way:
     """How to send: `rate` in messages a second, `speed` as a factor of the recorded one, both None for all at once.
 
-    `wait` is how many seconds to wait for outcomes when all is sent, None not to wait; `compare` holds them against the
-    recorded ones, without what the regular expressions `ignore` match.
+    `wait` is how many seconds to wait for the next outcome when all is sent, None not to wait; `compare` holds outcomes
+    against the recorded ones, without what the regular expressions `ignore` match.
     """
 
     rate: float | None = None
@@ -186,13 +186,14 @@ class _Run:
         yield plan
         if dry:
             return
+        before = self._journal.confirmed if self._journal else set()
+        count = plan.to_send - sum(planned.number in before for planned in (plan if before else ()))
         with kept(self._source):
-            self._may(plan, yes, ask)
+            self._may(count, yes, ask)
         yield from self._send(stack, plan, job)
 
-    def _may(self, plan: Plan, yes: bool, ask: Ask | None) -> None:
+    def _may(self, count: int, yes: bool, ask: Ask | None) -> None:
         """Raises `SafetyRefusal` unless it may be done."""
-        count = plan.to_send
         what = self._deed(f"{count} message{'s' if count != 1 else ''}")
         allow_write(self._target, what, yes, ask)
         if self._source.queue and self._around.name != self._target.name:

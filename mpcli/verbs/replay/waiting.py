@@ -113,12 +113,14 @@ class Waiter:
         return half
 
     def rest(self, seconds: float) -> Iterator[Ended | None]:
-        """All others, as they end, for so many seconds; those that did not end in time come last."""
+        """All others, as they end; after so many seconds in which none did, those that are left, as silent ones."""
         deadline = monotonic() + seconds
         while self._waiting and monotonic() < deadline:
             for line in self._lines.values():
                 line.publisher.settle(monotonic() + _GLANCE / len(self._lines))
-            yield from self.ended()
+            for ended in self.ended():
+                deadline = monotonic() + seconds
+                yield ended
             yield None
         for planned in list(self._waiting.values()):
             self._summary.silent += 1
