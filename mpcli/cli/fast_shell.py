@@ -73,12 +73,17 @@ def _run_code(session: Session, file: str | None, code: str | None) -> int:
     import gc
     from pathlib import Path
 
+    from mpcli.errors import UsageError
     from mpcli.shell.front import PlainFront, run_code
 
     gc.enable()
     session.front = PlainFront()
     if code is not None:
         return run_code(session, code, "<-c>")
-    if file is not None and file != "-":
-        return run_code(session, Path(file).read_text(encoding="utf-8"), file)
-    return run_code(session, sys.stdin.read(), "<stdin>")
+    name = "<stdin>" if file in (None, "-") else str(file)
+    data = sys.stdin.buffer.read() if name == "<stdin>" else Path(name).read_bytes()
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} is not UTF-8: {error}", "nothing of it was run") from error
+    return run_code(session, text, name)

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from itertools import islice
 
 from mpcli.errors import MpError, RemoteError
 from mpcli.render.call import as_plain
@@ -38,15 +39,17 @@ def show_value(value: object, form: str = AUTO, seconds: float | None = None, wh
         print_line(json_text(value) if form in (AUTO, JSON) else escape(_plain(value, form)))
         return
     console = rich_console()
-    lines = console.render_lines(_renderable(_for_eyes(value, form), form, console.width), pad=False)
+    most = max(console.height - _MARGIN, _LEAST)
+    shown = _Shown(most, console.width) if not whole else _Shown()
+    lines = console.render_lines(_renderable(shown.of(value, form), form, console.width), pad=False)
     while lines and not "".join(segment.text for segment in lines[-1]).strip():
         lines.pop()  # the frame of a table
-    shown = len(lines) if whole else _fitting(len(lines), console.height)
     from rich.segment import Segment, Segments
 
-    for line in lines[:shown]:
+    for line in lines if whole else lines[:most]:
         console.print(Segments([*line, Segment.line()]), end="", soft_wrap=True)
-    notes = [f"{len(lines) - shown} more lines: /all shows them"] if shown < len(lines) else []
+    is_cut = shown.is_cut or (len(lines) > most and not whole)
+    notes = ["there is more: /all shows it"] if is_cut else []
     show_dim(" · ".join([*notes, *([took(seconds)] if seconds is not None else [])]))
 
 
@@ -58,7 +61,7 @@ def page_value(value: object, form: str) -> None:
     console = rich_console()
     # less shows colours only when it is told to.
     with console.pager(styles="R" in os.environ.get("LESS", "") and wants_colour(True)):
-        console.print(_renderable(_for_eyes(value, form), form, console.width))
+        console.print(_renderable(_Shown().of(value, form), form, console.width))
 
 
 def show_dim(text: str) -> None:
@@ -105,17 +108,6 @@ def copy(text: str) -> bool:
     return True
 
 
-def _fitting(lines: int, height: int) -> int:
-    most = max(height - _MARGIN, _LEAST)
-    return min(lines, most)
-
-
-def _for_eyes(value: object, form: str) -> object:
-    """The value with its secrets hidden; what is no data as its repr. For JSON, only what JSON has."""
-    told = _told(masked(value))
-    return json.loads(json_text(told)) if form == JSON and not isinstance(told, _Repr) else told
-
-
 class _Repr:
     """What is no data speaks for itself."""
 
@@ -128,13 +120,35 @@ class _Repr:
         return self._text
 
 
-def _told(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _told(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        told = [_told(inner) for inner in value]
-        return told if isinstance(value, list) else tuple(told)
-    return value if value is None or type(value).__module__ in _DATA else _Repr(value)
+class _Shown:
+    """What of a value is for eyes: its secrets hidden, and no more of it than `most` lines of `width` can hold."""
+
+    def __init__(self, most: int | None = None, width: int = 0) -> None:
+        # On one line each takes three signs (`1, `), else a line.
+        self._most = max(most, width // 3 + 1) if most else None
+        self._signs = most * width if most else None
+        self.is_cut = False
+
+    def of(self, value: object, form: str) -> object:
+        """For JSON only what JSON has; what is no data is its repr."""
+        told = self._told(masked(value))
+        return json.loads(json_text(told)) if form == JSON and not isinstance(told, _Repr) else told
+
+    def _told(self, value: object) -> object:
+        if isinstance(value, dict):
+            self._note(len(value), self._most)
+            return {key: self._told(inner) for key, inner in islice(value.items(), self._most)}
+        if isinstance(value, (list, tuple)):
+            self._note(len(value), self._most)
+            told = [self._told(inner) for inner in value[: self._most]]
+            return told if isinstance(value, list) else tuple(told)
+        if isinstance(value, (str, bytes)):
+            self._note(len(value), self._signs)
+            return value[: self._signs]
+        return value if value is None or type(value).__module__ in _DATA else _Repr(value)
+
+    def _note(self, length: int, most: int | None) -> None:
+        self.is_cut = self.is_cut or (most is not None and length > most)
 
 
 def _plain(value: object, form: str) -> str:

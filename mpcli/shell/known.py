@@ -1,7 +1,7 @@
 """What the shell knows of the tasks: at once from the source and the cache, later from the workers.
 
-`tasks` is a mapping that is never changed but replaced, with a new `version`, so that a reader in another thread sees
-one or the other. `refresh` asks the workers, on connections of its own, and may run in any thread.
+`tasks` is a mapping that is never changed but replaced, so that a reader in another thread sees one or the other.
+`refresh` asks the workers, on connections of its own, and may run in any thread.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ class Known:
         self._tasks: Mapping[str, CatalogTask] | None = None
         self._services: dict[str, dict[str, list[str]]] = {}
         self._lock = Lock()
-        self.version = 0
         # What the workers said when they were last asked: who serves what, and which brokers answered.
         self.live: Live | None = None
 
@@ -64,7 +63,6 @@ class Known:
             services.setdefault(service, {}).setdefault(mode, []).append(word)
         self._services = services
         self._tasks = {task.name: task for task in tasks}
-        self.version += 1
 
 
 def _offline(start: Path, context: Context, named: str | None) -> list[CatalogTask]:

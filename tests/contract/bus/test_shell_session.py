@@ -232,9 +232,15 @@ def test_ctrl_c_before_a_worker_has_begun_takes_the_task_back(session: Session, 
         for thread in busy:
             thread.start()
         until_true(lambda: all(f"{note} busy {n}" in served.notes() for n in (1, 2)), "both are busy")
+
+        def press() -> None:
+            until_true(lambda: served.queues(Mode.SYNC)["mpalpha.sync"] == 3, "the third one waits")
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGINT)
+
         session.interrupts.install()
         try:
-            threading.Timer(0.5, lambda: [os.kill(os.getpid(), signal.SIGINT) for _ in range(3)]).start()
+            threading.Thread(target=press).start()
             (event,) = session.run(f"mpalpha.sync.slow(0, {note!r})")
         finally:
             signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -95,8 +95,18 @@ def test_what_is_no_table_is_written_as_python_does(value: object) -> None:
 def test_what_is_longer_than_the_screen_is_cut_and_can_be_had() -> None:
     lines = shown(show_value, list(range(1000)), "auto", 2.5).splitlines()
     assert len(lines) == 25
-    assert lines[-1] == "978 more lines: /all shows them · 2.50 s"
+    assert lines[-1] == "there is more: /all shows it · 2.50 s"
+    for form in FORMS:
+        for value in ([{"a": 1, "b": 2}] * 1000, {str(n): n for n in range(1000)}, "x" * 10_000, [["y"] * 20] * 20):
+            lines = shown(show_value, value, form, 2.5).splitlines()
+            assert (len(lines), lines[-1]) == (25, "there is more: /all shows it · 2.50 s"), form
     assert "    999\n" in shown(show_value, list(range(1000)), "auto", whole=True)
+
+
+def test_what_fits_on_a_line_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    for count in range(20, 67):
+        assert shown(show_value, [1] * count, "auto") == f"{[1] * count}\n"
 
 
 def test_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
