@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from prompt_toolkit.application import get_app
-from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.buffer import Buffer, CompletionState
+from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
 from prompt_toolkit.filters import Condition, emacs_insert_mode, has_focus, vi_insert_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -40,17 +41,24 @@ def bindings(is_complete: Callable[[str], bool], show_doc: Action, fill_form: Ac
 
 
 def _tab(event: KeyPressEvent) -> None:
-    """Indent on a line of a block that has nothing on it yet, else complete; an only candidate is taken at once."""
+    """Indent on a line of a block that has nothing on it yet, else go through the menu; an only candidate is taken.
+
+    The menu that opens while one types may not be there yet: then it is made here and now, so that no Tab is lost.
+    """
     buffer = event.current_buffer
-    state = buffer.complete_state
-    if not state and buffer.document.line_count > 1 and not buffer.document.current_line_before_cursor.strip():
-        buffer.insert_text("    ")
-    elif state:
-        buffer.complete_next()
-        if len(state.completions) == 1:
-            take(buffer)
-    else:
-        buffer.start_completion(insert_common_part=True)
+    if not buffer.complete_state:
+        if buffer.document.line_count > 1 and not buffer.document.current_line_before_cursor.strip():
+            buffer.insert_text("    ")
+            return
+        asked = CompleteEvent(completion_requested=True)
+        found = list(buffer.completer.get_completions(buffer.document, asked))
+        if not found:
+            return
+        buffer.complete_state = CompletionState(buffer.document, found)
+    only = len(buffer.complete_state.completions) == 1
+    buffer.complete_next()
+    if only:
+        take(buffer)
 
 
 def _close_menu(event: KeyPressEvent) -> None:

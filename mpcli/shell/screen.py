@@ -29,12 +29,15 @@ from mpcli.shell.menu import Menu
 from mpcli.shell.session import Session
 from mpcli.shell.theme import depth, style
 from mpcli.shell.usage import Usage
+from mpcli.shell.values import files
 from mpcli.shell.waiting import TerminalFront
 from mpcli.shell.watch import Watch
 
 Complete = Callable[[list[str]], list[str]]
 
 _MENU_LINES = 8
+# The shell's own commands whose argument is a file; those of `mp` are known to their own completion.
+_OF_A_FILE = ("save", "export")
 
 
 def run(session: Session, complete: Complete | None = None, vi: bool = False) -> int:
@@ -101,7 +104,7 @@ class Screen:
         prompt: PromptSession[str] = PromptSession(
             message=self._message,
             multiline=True,
-            completer=Menu(lambda: self._watch.world, self._around),
+            completer=Menu(lambda: self._watch.world, self._around, self._width),
             complete_while_typing=True,
             history=self._lines,
             auto_suggest=Suggestions(self._is_secret),
@@ -117,7 +120,8 @@ class Screen:
             color_depth=depth(),
         )
         prompt.app.after_render += self._drawn
-        prompt.app.ttimeoutlen = 0.1  # Esc alone, in vi mode above all, is not to be waited for
+        # Esc alone, in vi mode above all, is not to be waited for.
+        prompt.app.ttimeoutlen, prompt.app.timeoutlen = 0.1, 0.3
         prompt.default_buffer.on_text_changed += self._typed
         return prompt
 
@@ -157,10 +161,24 @@ class Screen:
 
     def _commands(self, words: list[str]) -> list[str]:
         """Candidates for the last word of a `/` line."""
-        if len(words) == 1:
+        *before, word = words
+        if not before:
             own = self._session.commands.names()
-            return [f"{name}\t{about}" for name, about in sorted(own.items()) if name.startswith(words[0])]
-        return self._complete(words) if self._complete else []
+            return [f"{name}\t{about}" for name, about in sorted(own.items()) if name.startswith(word)]
+        if before[0] in _OF_A_FILE:
+            return files(word)
+        if self._complete is None:
+            return []
+        found = self._complete(words)
+        if before == ["context"]:
+            return self._complete(["context", "use", word]) + found  # here the name alone is enough
+        return found or self._tasks(before, word, self._complete)
+
+    def _tasks(self, before: list[str], word: str, complete: Complete) -> list[str]:
+        """Tasks by some of their letters, where the command takes a task."""
+        near = self._watch.world.tasks.search(word) if word and not word.startswith("-") else []
+        takes_tasks = any(one.partition("\t")[0] == near[0] for one in complete([*before, near[0]])) if near else False
+        return near if takes_tasks else []
 
     # -- keys ------------------------------------------------------------------------------------------------------
 

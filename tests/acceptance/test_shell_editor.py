@@ -177,8 +177,15 @@ def test_a_long_paste_arrives_whole(opened: Open) -> None:
 
 def test_commands_and_files_are_completed(opened: Open) -> None:
     shell = opened()
-    shell.send("/contex" + TAB + " " + TAB)
-    shell.see("local")
-    shell.send(ctrl("c"))
-    shell.send("open('mp.t")
+    shell.send("/contex" + TAB)  # at once: no Tab is lost because the menu is not open yet
+    shell.see(lambda: shell.line == "local> /context")
+    shell.send(" loc" + TAB)
+    shell.see(lambda: shell.line == "local> /context local")
+    shell.send(ctrl("u") + "/describe mplo" + TAB + TAB)
+    shell.see(lambda: shell.line.startswith("local> /describe mplogin.sync.lo"))
+    shell.send(ctrl("u") + "/describe mpinv" + TAB)
+    shell.see(lambda: shell.line == "local> /describe mplogin.sync.invite")
+    shell.send(ctrl("u") + "open('mp.t")
     shell.see("mp.toml")
+    shell.send(ctrl("u") + "mplinv" + TAB)
+    shell.see(lambda: shell.line.startswith("local> mplogin.sync.invite("))
