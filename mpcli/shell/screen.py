@@ -112,6 +112,7 @@ class Screen:
             key_bindings=bindings(self._session.is_complete, self._show_doc, self._fill_form),
             editing_mode=mode,
             enable_open_in_editor=True,
+            enable_suspend=True,
             tempfile_suffix=".py",
             search_ignore_case=True,
             prompt_continuation=_continuation,
