@@ -141,7 +141,9 @@ def _read(reader: Reader, root_id: str, members: set[str]) -> Trace:
 
 
 def checked(wanted: str) -> str:
-    """The id as it was given. Raises `UsageError` for an empty one, which every id begins with."""
+    """The id, without the quotes in which `mp call` writes it into a pipe. Raises `UsageError` for an empty one, with
+    which every id begins."""
+    wanted = wanted.strip().strip('"')
     if not wanted:
         raise UsageError("an empty id", "give the id of a task, or its beginning")
     return wanted

@@ -93,7 +93,7 @@ def login(recording: Recording) -> Recording:
     return recording
 
 
-@pytest.mark.parametrize("wanted", ["aaa-root", "aaa", "bbb-wallet", "ccc"])
+@pytest.mark.parametrize("wanted", ["aaa-root", "aaa", "bbb-wallet", "ccc", '"aaa-root"'])
 def test_an_id_of_any_task_or_its_beginning_finds_the_whole_tree(login, wanted) -> None:
     trace = login.trace(wanted)
     assert tree(trace) == [(0, "aaa-root", ""), (1, "bbb-wallet", ""), (1, "ccc-mail", "")]
