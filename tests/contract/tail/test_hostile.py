@@ -218,7 +218,7 @@ def check_in_pipe(argv: list[str], cwd: Path, **environment: str) -> None:
 
 @pytest.mark.parametrize("argv", ON_FILE, ids=" ".join)
 def test_a_hostile_recording(folder, argv) -> None:
-    for check in (check_without_colour, check_with_colour, check_in_pipe):
+    for check in (check_with_colour, check_in_pipe):
         check(argv, folder)
 
 
