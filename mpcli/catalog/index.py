@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-TASKS, SERVICES, STAMPS = "tasks", "services", "stamps"
+TASKS, SERVICES, STAMPS, SCANNING = "tasks", "services", "stamps", "scanning"
+_LONGEST_SCAN = 60.0
 CHECKED = 200
 STALE = 10.0
 _BLOCK = 4096
@@ -112,12 +113,19 @@ def _services(root: str, prefix: str) -> list[tuple[str, list[str]]]:
 
 def refresh(root: str, prefix: str) -> None:
     """Scan what changed, before or after the answer: see the top of this module."""
-    folder = cache_folder(root)
-    try:
-        age = _now() - os.stat(os.path.join(folder, TASKS)).st_mtime
-    except OSError:
+    changed = has_changed(root, prefix)
+    if changed:
         scan(root)
-        return
+    elif changed is None and not 0 <= _now() - os.stat(os.path.join(cache_folder(root), TASKS)).st_mtime < STALE:
+        scan_behind(root)
+
+
+def has_changed(root: str, prefix: str) -> bool | None:
+    """Whether the source of the services in question changed since it was scanned, or never was; None when they are
+    too many to be looked at."""
+    folder = cache_folder(root)
+    if not os.path.exists(os.path.join(folder, TASKS)):
+        return True
     stamps = os.path.join(folder, STAMPS)
     lines = list(with_prefix(stamps, "\t"))
     service, dot, _ = prefix.partition(".")
@@ -127,11 +135,8 @@ def refresh(root: str, prefix: str) -> None:
     for line in with_prefix(stamps, wanted):
         lines.append(line)
         if len(lines) > CHECKED:
-            if not 0 <= age < STALE:
-                _scan_behind(root)
-            return
-    if not all(map(_is_unchanged, lines)):
-        scan(root)
+            return None
+    return not all(map(_is_unchanged, lines))
 
 
 def is_fresh(root: str) -> bool:
@@ -165,8 +170,8 @@ def scan(root: str) -> None:
     scan_platform(load_platform(Path(root)))
 
 
-def _scan_behind(root: str) -> None:
-    """Scan in a child that outlives us, so that TAB does not wait; it lets go of the shell's pipe at once."""
+def scan_behind(root: str) -> None:
+    """Scan in a child that outlives us, so that nobody waits; it lets go of the shell's pipe at once."""
     if not hasattr(os, "fork"):
         return
     sys.stdout.flush()
@@ -178,12 +183,27 @@ def _scan_behind(root: str) -> None:
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
-        # Before the work, so that TABs in the meantime do not start more of it.
-        os.utime(os.path.join(cache_folder(root), TASKS))
-        scan(root)
-        status = 0
+        status = _scan_alone(root)
     finally:
         os._exit(status)
+
+
+def _scan_alone(root: str) -> int:
+    """Scan, unless another child does so already; one that was killed is waited for no longer than a minute."""
+    folder = cache_folder(root)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    marker = os.path.join(folder, SCANNING)
+    try:
+        os.close(os.open(marker, os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if _now() - os.stat(marker).st_mtime < _LONGEST_SCAN:
+            return 0
+        os.utime(marker)
+    try:
+        scan(root)
+    finally:
+        os.unlink(marker)
+    return 0
 
 
 def _now() -> float:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from mpcli.bus.naming import TaskName
 from mpcli.catalog.check import ArgumentsRefused, check
-from mpcli.catalog.index import IndexedTask, live_tasks, lookup
+from mpcli.catalog.index import IndexedTask, live_tasks
+from mpcli.catalog.one import find_task
 from mpcli.errors import MpError
 from mpcli.platform.contexts import LOCAL, Context
 
@@ -59,12 +60,13 @@ def known_task(around: Context, name: TaskName) -> IndexedTask | None:
     """What source and cache know of the task: in `local` the source goes before, elsewhere what the workers said the
     last time. None when neither knows it, or can be read."""
     try:
-        written = lookup(around.root, str(name)) if around.root and around.name == LOCAL else None
+        is_here = bool(around.root) and around.name == LOCAL
+        written = find_task(around.root, around.prefix, str(name)) if is_here else None
         if written is None:
             told = live_tasks(around.root, around.name, f"{name}\t")
             written = next((task for task in told if task.parameters() is not None), None)
         if written is None and around.root and around.name != LOCAL:
-            written = lookup(around.root, str(name))
+            written = find_task(around.root, around.prefix, str(name))
     except (MpError, OSError, ValueError):
         return None  # a broken mp.toml, a file that is none of ours: the call itself will tell what is wrong
     return written
