@@ -151,9 +151,9 @@ def doing(task_id: str, consumers: int, waiting: int, active: dict[str, object])
     names: list[str] = []
     for worker, reply in active.items():
         for one in reply if isinstance(reply, list) else []:
-            if isinstance(one, dict):
-                if one.get("id") == task_id:
-                    return f"{worker} is on it{queued}"
-                names.append(str(one.get("name")))
+            if isinstance(one, dict) and one.get("id") == task_id:
+                return f"{worker} is on it{queued}"
+            if isinstance(one, dict) and one.get("name"):
+                names.append(str(one["name"]))
     on = f"on {', '.join(sorted(set(names)))}" if names else "idle"
     return f"the workers are {on}{queued}"

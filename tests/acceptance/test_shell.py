@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from terminal import ENTER, TAB, Terminal, ctrl
+from terminal import BACKSPACE, ENTER, TAB, UP, Terminal, ctrl
 
 Shop = Callable[..., subprocess.CompletedProcess[str]]
 Open = Callable[..., Terminal]
@@ -127,7 +127,9 @@ def test_contexts(opened: Open, shop: Shop, tmp_path: Path) -> None:
     shell.send("/context staging" + ENTER)
     shell.see("staging(confirm)>")
     shell.see(lambda: " staging asks first │ sync ● async ● │ 4 workers" in shell.bar)
-    shell.send('mpwallet.sync.open(owner="asked")' + ENTER)
+    shell.send(UP + "1")
+    shell.see(lambda: shell.line == "staging(confirm)> 1")  # its history is its own
+    shell.send(BACKSPACE + 'mpwallet.sync.open(owner="asked")' + ENTER)
     shell.see("call mpwallet.sync.open in context staging? [y/N]")
     shell.send("n" + ENTER)
     shell.see("not confirmed")

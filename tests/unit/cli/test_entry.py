@@ -33,6 +33,12 @@ def test_what_is_hot_imports_nothing_heavy(code: str) -> None:
     assert not _modules_after(code) & set(HEAVY)
 
 
+def test_the_first_prompt_of_the_shell_imports_no_command_line_no_rich_and_no_celery() -> None:
+    code = "import mpcli.cli.entry, mpcli.cli.fast_shell, mpcli.cli.inside, mpcli.cli.tab, mpcli.shell.screen"
+    heavy = {"typer", "pydantic", "rich", "celery", "kombu", "amqp", "cookiecutter", "tomllib", "mpcli.catalog.live"}
+    assert not _modules_after(code) & heavy
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"mp {__version__}\n"
