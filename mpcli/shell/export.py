@@ -54,8 +54,8 @@ from mpcli.platform.contexts import resolve
 {imports}
 
 def caller_in(context: str | None) -> Caller:
-    urls = resolve(context=context).urls
-    return Caller(urls.get("sync"), urls.get("async"), timeout={timeout})
+    found = resolve(context=context)
+    return Caller(found.urls.get("sync"), found.urls.get("async"), prefix=found.prefix, timeout={timeout})
 
 '''
 

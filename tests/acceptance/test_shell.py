@@ -102,6 +102,22 @@ def test_ctrl_c_ends_the_call_and_never_the_session(opened: Open, shop: Shop) ->
     assert shell.wait() == 0
 
 
+def test_ctrl_c_in_a_command_and_in_code_leads_back_to_the_prompt(opened: Open) -> None:
+    shell = _ready(opened(columns=100))
+    shell.send("/tail mpwallet" + ENTER)
+    shell.see("tapping mpwallet")
+    shell.send(ctrl("c"))
+    shell.see("0 messages, 0 outcomes, 0 dropped")
+    shell.send("import time; print('be' + 'gun'); time.sleep(600)" + ENTER)
+    shell.see("begun")
+    shell.send(ctrl("c"))
+    shell.see("interrupted")
+    shell.send("/queues mpwallet" + ENTER)
+    shell.see("mpwallet.dead")
+    shell.send("6 * 7" + ENTER)
+    shell.see(lambda: "42" in shell.lines and shell.line == "local>")
+
+
 def test_a_broker_that_goes_and_comes_back(opened: Open, shop: Shop) -> None:
     with _Way(shop, "sync") as way:
         shell = _ready(opened(MP_SYNC_URL=way.url))
