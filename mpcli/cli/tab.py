@@ -55,6 +55,8 @@ def _argument(wanted: tuple[str, ...], given: list[str], unfinished: str, rest: 
     if not wanted or (len(given) >= len(wanted) and not wanted[-1].endswith("...")):
         return []
     kind = wanted[min(len(given), len(wanted) - 1)].removesuffix("...")
+    if "--call" in rest[:-1]:
+        return _items([rest[rest.index("--call") + 1]], unfinished)  # `mp trace --call TASK` takes the task's arguments
     return _items(given, unfinished) if kind == "ITEM" else _values("", kind, unfinished, rest)
 
 
@@ -144,10 +146,16 @@ def _workers(unfinished: str) -> list[str]:
 
 
 def _queues(unfinished: str) -> list[str]:
-    names = (
-        f"{name}.{word}" for name, modes in _services() for word in (*modes, *(["dead"] if "async" in modes else []))
-    )
-    return _starting(list(names), unfinished)
+    """Those of the services in the source and of those whose workers were seen, with no broker asked."""
+    from mpcli.catalog import index
+
+    root = _root()
+    modes = {(name, mode) for name, known in _services() for mode in known}
+    for task in index.live_tasks(root, _context(root, []), unfinished.partition(".")[0]):
+        name, mode, _ = task.name.split(".", 2)
+        modes.add((name, mode))
+    names = {f"{name}.{mode}" for name, mode in modes} | {f"{name}.dead" for name, mode in modes if mode == "async"}
+    return _starting(sorted(names), unfinished)
 
 
 def _sources(unfinished: str) -> list[str]:

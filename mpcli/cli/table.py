@@ -43,9 +43,10 @@ def table() -> str:
             for name in (*parameter.opts, *parameter.secondary_opts)
         } | {"--help": ""}
         arguments[path] = tuple(
-            _kind(parameter) + ("..." if parameter.nargs == -1 else "")
+            kind
             for parameter in command.params
             if parameter.param_type_name == "argument"
+            for kind in _kinds(parameter)
         )
     parts = (
         ("COMMANDS: dict[str, tuple[str, ...]]", commands),
@@ -72,6 +73,12 @@ def _takes_nothing(parameter: Any) -> bool:
 def _summary(text: str) -> str:
     """The first sentence, without what it goes on to list."""
     return re.split(r"[.:](?:\s|$)", " ".join(text.split()))[0]
+
+
+def _kinds(parameter: Any) -> list[str]:
+    """What the words of an argument are; of one that takes several the metavar may name each: `ID [FILE]`."""
+    kinds = [word.strip("[]") for word in _kind(parameter).split()]
+    return [*kinds[:-1], kinds[-1] + ("..." if parameter.nargs == -1 else "")]
 
 
 def _kind(parameter: Any) -> str:

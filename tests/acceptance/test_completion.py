@@ -96,6 +96,8 @@ def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Termina
 def test_tab_lists_the_tasks(terminal: Terminal) -> None:
     terminal.type("mp call mplo\t\t")
     terminal.wait_for("gin.sync.login", "gin.sync.register")  # fish shortens what all have in common
+    terminal.type("\x15mp peek mplo\t")  # Ctrl-U: an empty line again
+    terminal.wait_for("mp peek mplogin.sync ")
 
 
 def test_what_is_completed_is_what_runs(terminal: Terminal) -> None:

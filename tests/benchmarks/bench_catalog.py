@@ -1,9 +1,11 @@
-"""The catalog of 1, 50 and 500 services of 20 tasks each: a scan, TAB, `mp tasks`, and how they grow."""
+"""The catalog of 1, 50 and 500 services of 20 tasks each: a scan, TAB, `mp tasks`, what `mp call` pays for it, and how
+they grow."""
 
 from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import statistics
 import subprocess
@@ -13,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-RUNS = 21
+RUNS = int(os.environ.get("BENCH_ROUNDS", "21"))
 SERVICES = (1, 50, 500)
 PYPROJECT = '[tool.mpcli]\nservice = "{0}"\nsync = "{0}.apps:sync_app"\nasync = "{0}.apps:async_app"\n'
 TASK = '''
@@ -28,6 +30,8 @@ def do_{number:02d}(user_obj: dict[str, object], count: int = 3, *, email: str =
 TAB = "import os, sys; sys.path.insert(0, {home!r}); from mpcli.cli.tab import main; "
 TAB += "main(sys.argv[1:]); sys.stdout.flush(); os._exit(0)"
 HOME = str(Path(__file__).parents[2])
+SHOWN = ("one", "all", "tasks", "terminal", "argument", "typo")
+NO_BROKER = {**os.environ, "MP_SYNC_URL": "amqp://127.0.0.1:1"}
 MP = [sys.executable, "-c", "import sys; from mpcli.cli.entry import main; sys.exit(main())"]
 
 
@@ -47,7 +51,25 @@ def make(root: Path, services: int) -> None:
 
 def seconds(command: list[str], cwd: Path) -> float:
     began = time.perf_counter()
-    subprocess.run(command, cwd=cwd, stdout=subprocess.DEVNULL, check=True, timeout=120)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, check=False, timeout=120, env=NO_BROKER)
+    took = time.perf_counter() - began
+    assert done.returncode in (0, 2, 5), done.stderr
+    return took
+
+
+def on_a_terminal(command: list[str], cwd: Path) -> float:
+    """Seconds to the end of the output on a screen of 120 columns."""
+    ours, theirs = pty.openpty()
+    began = time.perf_counter()
+    running = subprocess.Popen(command, cwd=cwd, stdout=theirs, env={**NO_BROKER, "COLUMNS": "120"})
+    os.close(theirs)
+    try:
+        while os.read(ours, 1 << 16):
+            pass
+    except OSError:
+        pass  # Linux's way to say that the other side hung up
+    os.close(ours)
+    assert running.wait(60) == 0
     return time.perf_counter() - began
 
 
@@ -84,9 +106,13 @@ def _touched(root: Path, scan: Callable[[], float]) -> float:
 def main() -> None:
     tab = [sys.executable, "-I", "-S", "-c", TAB.format(home=HOME), "__complete_line"]
     print("## The catalog\n")
-    print("Milliseconds; TAB and `mp tasks` are whole processes, and in brackets their ratio to `python -c pass`.\n")
-    print("| tasks | scan, first | nothing changed | a file changed | TAB, a service | TAB, all | `mp tasks` |")
-    print("|---|---|---|---|---|---|---|")
+    print("Milliseconds; from TAB on they are of whole processes, in brackets their ratio to `python -c pass`.")
+    print("`mp call` is refused: for a wrong argument, by what the catalog knows; for a typo, with no broker there.\n")
+    print(
+        "| tasks | scan, first | nothing changed | a file changed | TAB, a service | TAB, all | `mp tasks`, piped "
+        "| `mp tasks`, terminal | `mp call`, argument | `mp call`, typo |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for services in SERVICES:
             root = Path(folder) / str(services)
@@ -97,13 +123,14 @@ def main() -> None:
                 "one": [*tab, "mp call mpservice000.s", ":="],
                 "all": [*tab, "mp call mp", ":="],
                 "tasks": [*MP, "tasks"],
+                "argument": [*MP, "call", "mpservice000.sync.do_03", "user_ob:={}"],
+                "typo": [*MP, "call", "mpservice000.sync.do_3", "user_obj:={}"],
             }
             found = in_turn(commands, root)
+            found["terminal"] = statistics.median(on_a_terminal(commands["tasks"], root) for _ in range(RUNS))
             listed = subprocess.run(commands["tasks"], cwd=root, capture_output=True, check=True, timeout=120)
             assert len(json.loads(listed.stdout)) == services * 20
-            cells = [
-                f"{found[name] * 1000:.0f} ({found[name] / found['bare']:.2f})" for name in ("one", "all", "tasks")
-            ]
+            cells = [f"{found[name] * 1000:.0f} ({found[name] / found['bare']:.2f})" for name in SHOWN]
             print(f"| {services * 20} | {first:.0f} | {unchanged:.0f} | {touched:.0f} | {' | '.join(cells)} |")
 
 
