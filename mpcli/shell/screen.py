@@ -116,15 +116,20 @@ class Screen:
             tempfile_suffix=".py",
             search_ignore_case=True,
             prompt_continuation=_continuation,
-            reserve_space_for_menu=_MENU_LINES,
             style=style(),
             color_depth=depth(),
         )
+        prompt.app.before_render += self._fit
         prompt.app.after_render += self._drawn
         # Esc alone, in vi mode above all, is not to be waited for.
         prompt.app.ttimeoutlen, prompt.app.timeoutlen = 0.1, 0.3
         prompt.default_buffer.on_text_changed += self._typed
         return prompt
+
+    def _fit(self, _: object) -> None:
+        """Leave room for the menu, as far as the window has it."""
+        lines = self._prompt.app.output.get_size().rows
+        self._prompt.reserve_space_for_menu = max(min(_MENU_LINES, lines - 4), 0)
 
     def _drawn(self, _: object) -> None:
         if not self._is_drawn:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 UNKNOWN, GOOD, BAD = "unknown", "good", "bad"
 _SILENT = 7.0  # three heartbeats of a worker, and a bit
 _LOOK = 2.0
+# Workers of a platform come together: one look is enough for all of them.
+_TOGETHER = 0.3
 _BACKOFF = (0.3, 0.5, 1.0, 2.0, 3.0)
 _CONNECT_WAIT = 3.0
 _EVENTS, _BINDING = 1, 2
@@ -78,6 +80,7 @@ class Watch:
                 pass  # what was known stays; whoever asks for it by a command is told what is wrong
             while not self._wanted.wait(_LOOK) and self._is_fresh():
                 pass
+            self._stopped.wait(_TOGETHER)
 
     def _is_fresh(self) -> bool:
         from mpcli.catalog import index

@@ -110,8 +110,8 @@ def test_forty_columns_and_a_window_that_changes(opened: Open) -> None:
     shell.see(lambda: _marked(shell) == "password: str")
     shell.resize(100, 30)
     shell.see(lambda: "sync ✗ async ✗" in shell.bar and "F2 form" in shell.bar)
-    shell.resize(30, 10)
-    shell.see(lambda: shell.bar == " local │ s ✗ a ✗ │ 0 workers")
+    shell.resize(30, 4)
+    shell.see(lambda: shell.bar == " local │ s ✗ a ✗ │ 0 workers" and "login(" in shell.text)
 
 
 def test_the_history_keeps_no_secret_and_is_for_its_owner_alone(opened: Open, tmp_path: Path) -> None:
