@@ -11,7 +11,7 @@ from typing import Any
 from mpcli.errors import ExitCode
 from mpcli.render.console import print_line, print_note, wants_colour
 from mpcli.render.escape import escape_line
-from mpcli.render.message import dumps, duration, message_as_dict, outcome_as_dict, outcome_text
+from mpcli.render.message import Parameters, dumps, duration, message_as_dict, outcome_as_dict, outcome_text
 from mpcli.render.secrets import masked, masked_text
 from mpcli.runner.interrupt import Interrupt
 from mpcli.verbs.replay import Ended, NotSent, Plan, Planned, Replayed, Sent, Summary
@@ -164,17 +164,21 @@ def _bar() -> Any:
 class _Json:
     """JSON Lines; `kind` tells them apart."""
 
+    def __init__(self) -> None:
+        self._parameters: Parameters = {}
+
     def plan(self, plan: Plan) -> None:
         """The plan, and in a dry run each message."""
+        self._parameters = plan.parameters
         _write(plan_as_dict(plan))
         if plan.dry:
             for planned in plan:
-                _write(planned_as_dict(planned))
+                _write(planned_as_dict(planned, plan.parameters))
 
     def take(self, event: Replayed) -> None:
         """What was not sent."""
         if isinstance(event, NotSent):
-            line = planned_as_dict(event.planned)
+            line = planned_as_dict(event.planned, self._parameters)
             _write({**line, "kind": "not_sent", "what": event.what, "reason": event.reason})
         elif isinstance(event, Ended):
             _write(ended_as_dict(event))
@@ -288,10 +292,10 @@ def plan_as_dict(plan: Plan) -> dict[str, object]:
     }
 
 
-def planned_as_dict(planned: Planned) -> dict[str, object]:
+def planned_as_dict(planned: Planned, parameters: Parameters) -> dict[str, object]:
     """One message: where it would go and with what changes."""
     done = planned.rewritten
-    shown = message_as_dict(planned.seen, {})
+    shown = message_as_dict(planned.seen, parameters)
     line: dict[str, object] = {"kind": "message", "number": planned.number, "broker": planned.seen.broker}
     line |= {name: shown[name] for name in ("task", "id", "args", "kwargs")}
     if done.skip:

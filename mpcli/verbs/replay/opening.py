@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from time import time
 
-from mpcli.errors import BrokerError, BrokerRefused, NotFound, UsageError
+from mpcli.errors import BrokerError, BrokerRefused, MpError, NotFound, UsageError
 from mpcli.platform.contexts import Context
 from mpcli.platform.root import user_folder
 from mpcli.verbs.peek import Cost, may_look
@@ -93,6 +93,18 @@ def journal_path(around: Context, name: str) -> Path:
         return Path(f"{name}.replay")
     folder = around.runtime or user_folder("XDG_STATE_HOME", os.path.join(".local", "state"))
     return Path(folder) / "replay" / f"{around.name}.{name}.replay"
+
+
+@contextmanager
+def closing(source: Source) -> Iterator[None]:
+    """Close it at the end; after an error that error is the one to be told."""
+    try:
+        yield
+    except BaseException:
+        with suppress(MpError):
+            source.close()
+        raise
+    source.close()
 
 
 @contextmanager

@@ -54,6 +54,8 @@ class Plan:
         self.notes: Counter[str] = Counter()
         self.skips: Counter[str] = Counter()
         self.warnings: list[str] = []
+        # Of each task in the source: whoever shows arguments must know which are secret.
+        self.parameters: dict[str, list[str]] = {}
         self._job = job
 
     def __iter__(self) -> Iterator[Planned]:

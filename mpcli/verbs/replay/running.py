@@ -12,11 +12,12 @@ from time import monotonic, time
 from mpcli.bus.naming import Mode
 from mpcli.errors import MpError, SafetyRefusal, UsageError
 from mpcli.platform.contexts import Ask, Context, allow_write, resolve
+from mpcli.verbs.parameters import parameter_names
 from mpcli.verbs.replay.choice import Choice
 from mpcli.verbs.replay.comparing import Comparison
 from mpcli.verbs.replay.editing import edit_all
 from mpcli.verbs.replay.journal import Journal, numbered, unfinished
-from mpcli.verbs.replay.opening import find_target, is_recording, journal_path, kept, open_queue, open_source
+from mpcli.verbs.replay.opening import closing, find_target, is_recording, journal_path, kept, open_queue, open_source
 from mpcli.verbs.replay.planning import Edits, Job, MoveJob, Plan
 from mpcli.verbs.replay.policy import Policy
 from mpcli.verbs.replay.sending import Line, NotSent, Pace, Sending, Sent, open_lines
@@ -91,8 +92,8 @@ def replay(
         journal = _journal(path, resume, dry_run, stack)
         all_leave = choice == Choice() and not dry_run and edit is None
         source = open_source(around, name, broker, _expected(journal), spend or all_leave)
-        stack.callback(source.close)
-        run = _Run(source, around, target, choice, way, path)
+        stack.enter_context(closing(source))
+        run = _Run(start, source, around, target, choice, way, path)
         if journal is not None:
             run.take_up(journal)
         if edit is not None:
@@ -121,9 +122,17 @@ class _Run:
     """One replay: what belongs together from the plan to the summary."""
 
     def __init__(
-        self, source: Recording | Waiting, around: Context, target: Context, choice: Choice, way: Way, path: Path
+        self,
+        start: Path,
+        source: Recording | Waiting,
+        around: Context,
+        target: Context,
+        choice: Choice,
+        way: Way,
+        path: Path,
     ) -> None:
         self.path = path
+        self._start = start
         self.edits: Edits = {}
         self._source = source
         self._around = around
@@ -180,6 +189,7 @@ class _Run:
         job = self.job()
         plan = job.plan(self._target.name)
         plan.dry = dry
+        plan.parameters = parameter_names(self._start)
         plan.before = len(self._journal.confirmed) if self._journal else 0
         if isinstance(self._source, Waiting) and self._source.more:
             plan.warnings.append(f"the queue holds {self._source.more} more: at most this many at once; run again")
@@ -256,14 +266,15 @@ class _Run:
                     if isinstance(event, NotSent):
                         waiter.forget(event.planned)
                     yield from waiter.ended()
+            self._source.close()  # only now is certain what left the queue; until then the journal is needed
         except MpError as error:
             error.hint = f"{error.hint}; `--resume` goes on" if error.hint else "`--resume` goes on"
             raise
         finally:
             summary.seconds = monotonic() - began
-            if not summary.left and not summary.returned and not summary.refused:
-                journal.finish()
-                summary.journal = ""
+        if not summary.left and not summary.returned and not summary.refused:
+            journal.finish()
+            summary.journal = ""
         if waiter is not None and self._way.wait is not None:
             yield from waiter.rest(self._way.wait)
         yield summary
@@ -297,8 +308,8 @@ def move(
         path = journal_path(around, queue)
         journal = _journal(path, resume, dry_run, stack)
         source = open_queue(around, queue, broker, _expected(journal), spend or (choice == Choice() and not dry_run))
-        stack.callback(source.close)
-        run = _Move(source, around, choice, way, path, target)
+        stack.enter_context(closing(source))
+        run = _Move(start, source, around, choice, way, path, target)
         if journal is not None:
             run.take_up(journal)
         yield from run.run(stack, dry_run, yes, ask)
@@ -307,8 +318,10 @@ def move(
 class _Move(_Run):
     """A move: the same way, other changes."""
 
-    def __init__(self, source: Waiting, around: Context, choice: Choice, way: Way, path: Path, target: str) -> None:
-        super().__init__(source, around, around, choice, way, path)
+    def __init__(
+        self, start: Path, source: Waiting, around: Context, choice: Choice, way: Way, path: Path, target: str
+    ) -> None:
+        super().__init__(start, source, around, around, choice, way, path)
         self._destination = target
         self._place = find_target(around.endpoint(Mode(source.broker)).url, target)
 

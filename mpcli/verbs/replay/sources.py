@@ -125,6 +125,7 @@ class Waiting:
 
         Raises `NotFound`, `BrokerError`.
         """
+        self._closed = False
         self.name = self.queue = queue
         self.broker = broker
         self._holding: Holding = hold(url, queue, name=f"mp replay {queue}")
@@ -171,8 +172,10 @@ class Waiting:
         self._holding.beat()
 
     def close(self) -> None:
-        """Give back what was not taken."""
-        self._holding.close()
+        """Give back what was not taken; what was taken is gone when this has returned. Raises `BrokerError`."""
+        if not self._closed:
+            self._closed = True
+            self._holding.close()
 
 
 def identity(message: Message) -> str:

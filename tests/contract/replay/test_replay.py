@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from mpcli.errors import NotFound, SafetyRefusal, UsageError
+from mpcli.errors import BrokerError, NotFound, SafetyRefusal, UsageError
 from mpcli.recording.format import DEAD
 from mpcli.recording.reader import Reader
-from mpcli.verbs.replay import Choice, Way, move
+from mpcli.verbs.replay import Choice, Sent, Way, move, replay
 from mpcli.wire.codec import Typed
 from mpcli.wire.holding import hold
 from mpcli.wire.message import Message
@@ -340,3 +340,33 @@ def test_of_a_very_long_queue_so_many_at_once(bus, monkeypatch) -> None:
     assert "2 more" in done.plan.warnings[0]
     bus.until("mplogin.dead", 2)
     assert bus.run("mplogin.dead").counts()[1] == 2
+
+
+@pytest.mark.parametrize("source", ["queue", "recording"])
+def test_when_the_broker_hangs_up_it_can_go_on(bus, source) -> None:
+    messages = [bus.task(n) for n in range(300)]
+    name = "mplogin.dead"
+    if source == "queue":
+        bus.queue("waiting")
+        bus.publish(*(Message("", "waiting", m.raw_properties, m.body) for m in messages))
+        done = move(bus.folder, "waiting", "mplogin.async", Choice(), Way(rate=600.0), yes=True)
+    else:
+        name = bus.record(*messages)
+        done = replay(bus.folder, name, Choice(), Way(rate=600.0), yes=True)
+    plan = next(done)
+
+    def hang_up_in_the_middle() -> None:
+        for event in done:
+            if isinstance(event, Sent) and plan.summary.confirmed > 100:
+                bus.brokers.async_.close_connections()
+
+    with pytest.raises(BrokerError, match=r"connection|CONNECTION") as gone:
+        hang_up_in_the_middle()
+    assert "--resume" in gone.value.hint
+    assert 100 < plan.summary.confirmed < 300
+    if source == "queue":
+        again = bus.done(move(bus.folder, "waiting", "mplogin.async", Choice(), Way(), yes=True, resume=True))
+    else:
+        again = bus.run(name, resume=True)
+    assert again.counts() == (300, 300, 0, 0, 0, 0)
+    assert {json.loads(message.body)[0][0] for message in bus.taken("mplogin.async")} == set(range(300))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mpcli.cli.entry import main
+from mpcli.wire.message import Message
 
 DEADLINE = 30.0
 MP = str(Path(sys.executable).parent / "mp")
@@ -179,6 +180,21 @@ def test_exit_codes_and_what_is_said(bus, here, monkeypatch) -> None:
     monkeypatch.setenv("MP_ASYNC_URL", "amqp://127.0.0.1:1/")
     assert here("replay", file)[0] == 6
     assert not list(bus.folder.glob("*.replay"))
+
+
+def test_secrets_are_not_shown_by_name_or_by_place(bus, here) -> None:
+    service = bus.folder / "mplogin"
+    service.mkdir()
+    (bus.folder / "mp.toml").touch()
+    (service / "pyproject.toml").write_text('[tool.mpcli]\nservice = "mplogin"\nasync = "mplogin:app"\n')
+    (service / "mplogin.py").write_text("@app.task\ndef mail(password, other): ...\n")
+    message = bus.task(1)
+    body = json.dumps([["hunter2"], {"api_key": "hunter2"}, {}]).encode()
+    file = bus.record(Message(message.exchange, message.routing_key, message.raw_properties, body))
+    code, out, said = here("replay", file, "--dry-run")
+    assert code == 0
+    assert json.loads(out.splitlines()[1])["kwargs"] == {"api_key": "***"}
+    assert "hunter2" not in out + said
 
 
 def test_no_control_of_a_message_reaches_the_terminal(bus) -> None:
