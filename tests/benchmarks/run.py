@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "reference" / "benchmarks.md"
 DEADLINE = 1800  # seconds for one script
-LONG = ("bench_broker", "bench_replay", "bench_tail")
+LONG = ("bench_broker", "bench_queues", "bench_replay", "bench_tail")
 
 
 def section(script: Path, quick: bool) -> str:
