@@ -69,6 +69,59 @@ def test_a_name_outside_the_grammar(shop: Shop) -> None:
     assert "<service>.<sync|async>.<task>" in _two_lines(done.stderr)[0]
 
 
+@pytest.mark.parametrize(
+    ("words", "what", "hint"),
+    [
+        (["mplogin.sync.login", "emial=a", "password=b"], "no parameter 'emial'", "did you mean email?"),
+        (["mplogin.sync.login", "email=a"], "'password' is missing", "login(email: str, password: str)"),
+        (["mplogin.sync.register", "user_obj=me"], "user_obj is text that is no dict", "register(user_obj: dict"),
+        (["mplogin.sync.login", "--args", "[1, 2, 3]"], "3 positional arguments are too many", "--no-check"),
+        (["mplogin.sync.login", "email=a", "password=b", "--countdown", "5"], "are for async tasks", "--timeout"),
+        (["mplogin.async.send_welcome_email", "user_id=1", "email=a", "--eta", "soon"], "not a moment", "2030-01-31"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_sent(
+    shop: Shop, words: list[str], what: str, hint: str
+) -> None:
+    done = shop("call", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    message, advice = _two_lines(done.stderr)
+    assert what in message
+    assert hint in advice
+
+
+def test_text_arrives_as_the_type_that_is_annotated(shop: Shop) -> None:
+    user = _user().removeprefix("user_obj:=")
+    done = shop("call", "mplogin.sync.register", f"user_obj={user}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["email"] == json.loads(user)["email"]
+
+
+def test_the_printed_code_makes_the_same_call(shop: Shop) -> None:
+    url = json.loads((shop.folder / ".mp" / "state.json").read_text())["urls"]["sync"]  # type: ignore[attr-defined]
+    printed = shop("call", "mplogin.sync.register", _user(), "--as-code", "python")
+    assert (printed.returncode, printed.stderr) == (0, "")
+    for code in (0, 1):  # printed and not called: the first run registers, the second finds the user there
+        ran = subprocess.run(
+            [sys.executable, "-c", printed.stdout],
+            env={**os.environ, "MP_SYNC_URL": url},
+            capture_output=True,
+            check=False,
+        )
+        assert ran.returncode == code, ran.stderr
+
+
+def test_the_trace_of_a_call_on_stderr_or_in_json(shop: Shop) -> None:
+    done = shop("call", "mplogin.sync.register", _user(), "--trace")
+    assert isinstance(json.loads(done.stdout)["email"], str)
+    assert {line.split()[0] for line in done.stderr.splitlines()} >= {"connected", "started", "succeeded", "replied"}
+    done = shop("call", "mplogin.sync.register", _user(), "--trace", "--json")
+    told = json.loads(done.stdout)
+    assert told["result"]["email"]
+    assert {hop["hop"] for hop in told["trace"]} >= {"connected", "published", "confirmed", "received", "replied"}
+    assert done.stderr == ""
+
+
 def test_a_task_that_raises_shows_type_message_and_remote_traceback(shop: Shop) -> None:
     user = _user()
     assert shop("call", "mplogin.sync.register", user).returncode == 0
@@ -200,12 +253,12 @@ def test_a_plain_celery_app_can_be_called(shop: Shop) -> None:
     assert unknown.returncode == 5
 
 
-@pytest.mark.parametrize("task", ["mplogin.sync.register", "mplogin.async.send_welcome_email"])
-def test_with_brokers_down_it_exits_6(
-    mp: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, task: str
-) -> None:
+@pytest.mark.parametrize(
+    "words", [["mplogin.sync.register", _user()], ["mplogin.async.send_welcome_email", "user_id=1", "email=a"]]
+)
+def test_with_brokers_down_it_exits_6(mp: Callable[..., subprocess.CompletedProcess[str]], words: list[str]) -> None:
     assert mp("new", "service", "mplogin", "--example", "login").returncode == 0
-    done = mp("call", task, _user(), "--timeout", "600", timeout=AT_ONCE)
+    done = mp("call", *words, "--timeout", "600", timeout=AT_ONCE)
     assert (done.returncode, done.stdout) == (6, "")
     assert "mp up" in _two_lines(done.stderr)[1]
 

@@ -52,12 +52,14 @@ def test_a_running_worker_overrules_the_source(source: Any) -> None:
     assert "another version" in notes[0]
 
 
-def test_what_neither_takes_is_refused_with_the_signature_that_runs(source: Any) -> None:
+def test_what_neither_takes_is_refused_with_the_signature_that_runs(source: Any, served: Any, until_true: Any) -> None:
+    before = served.queues(Mode.SYNC)
     with pytest.raises(ArgumentsRefused) as refused:
         source("first: int", aa=1)
     assert "mpalpha.sync.add(a: int, b: int = 1)" in refused.value.hint
     with pytest.raises(ArgumentsRefused, match="a is text that is no int"):
         source("a: int", "one")
+    until_true(lambda: served.queues(Mode.SYNC) == before, "nothing left")
 
 
 def send(served: Any, folder: Path, text: str, **options: object) -> str:
