@@ -7,20 +7,25 @@ from collections.abc import Iterable, Mapping
 
 def signature(parameters: Iterable[Mapping[str, object]], returns: object = None) -> str:
     """The parameters as text: `(user_obj: dict, *, invite: str = '') -> dict`."""
-    words: list[str] = []
+    return f"({', '.join(words(parameters))})" + (f" -> {returns}" if returns else "")
+
+
+def words(parameters: Iterable[Mapping[str, object]]) -> list[str]:
+    """What stands between the commas: each parameter, and the signs `/` and `*`."""
+    found: list[str] = []
     positional_only = keyword_only = False
     for parameter in parameters:
         kind = parameter["kind"]
         if positional_only and kind != "POSITIONAL_ONLY":
-            words.append("/")
+            found.append("/")
         positional_only = kind == "POSITIONAL_ONLY"
         if kind == "KEYWORD_ONLY" and not keyword_only:
-            words.append("*")
+            found.append("*")
         keyword_only = keyword_only or kind in ("KEYWORD_ONLY", "VAR_POSITIONAL")
-        words.append(_parameter(parameter))
+        found.append(_parameter(parameter))
     if positional_only:
-        words.append("/")
-    return f"({', '.join(words)})" + (f" -> {returns}" if returns else "")
+        found.append("/")
+    return found
 
 
 def _parameter(parameter: Mapping[str, object]) -> str:

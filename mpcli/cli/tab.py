@@ -12,6 +12,7 @@ import os
 import sys
 
 from mpcli.cli.command_table import ARGUMENTS, COMMANDS, OPTIONS
+from mpcli.platform.files import files
 
 OPEN = ("=", ".", ":", "/", "@")
 # With more services than this, their names are offered first and their tasks behind the dot.
@@ -183,19 +184,6 @@ _SOURCES = {
     "SERVICE": _service_names,
     "CONTEXT": _contexts,
 }
-
-
-def files(unfinished: str) -> list[str]:
-    """Files and folders, the hidden ones only when asked for by their dot."""
-    folder, slash, beginning = unfinished.rpartition("/")
-    with os.scandir(os.path.expanduser(folder) + "/" if slash else ".") as entries:
-        return sorted(
-            f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}"
-            for entry in entries
-            if entry.name.startswith(beginning)
-            and (beginning or not entry.name.startswith("."))
-            and entry.name.isprintable()
-        )
 
 
 def _starting(names: object, unfinished: str) -> list[str]:

@@ -11,6 +11,7 @@ import keyword
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
+from mpcli.platform.files import files
 from mpcli.shell.cursor import Call, Place, place
 from mpcli.shell.names import LIMIT, among, matches, rank
 from mpcli.shell.values import attributes, keys, resolve
@@ -140,8 +141,7 @@ class _Finder:
         for one in task.parameters or []:
             may_be_named = one.kind in ("POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY")
             if may_be_named and one.name not in given and matches(self.here.word, one.name):
-                about = str(one).removeprefix(one.name).removeprefix(":").strip() or "anything"
-                yield Candidate("parameter", f"{one.name}=", self.here.start, f"{one.name}=", about)
+                yield Candidate("parameter", f"{one.name}=", self.here.start, f"{one.name}=", one.about)
 
     def _own_names(self) -> Iterator[Candidate]:
         # `_`, the last value, is known by heart to who wants it.
@@ -228,8 +228,6 @@ def _files(here: Place) -> Iterator[Candidate]:
     is_path = "/" in here.word or here.word.startswith(("~", "."))
     if not is_path and (call is None or call.name not in ("open", "Path")):
         return
-    from mpcli.shell.values import files
-
     for file in files(here.word):
         yield Candidate("file", file, here.start, file.rstrip("/").rpartition("/")[2] + file[len(file.rstrip("/")) :])
 

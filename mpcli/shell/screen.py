@@ -18,6 +18,7 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyPressEvent
 
+from mpcli.platform.files import files
 from mpcli.shell import toolbar
 from mpcli.shell.candidates import Around
 from mpcli.shell.cursor import place
@@ -29,7 +30,6 @@ from mpcli.shell.menu import Menu
 from mpcli.shell.session import Session
 from mpcli.shell.theme import depth, style
 from mpcli.shell.usage import Usage
-from mpcli.shell.values import files
 from mpcli.shell.waiting import TerminalFront
 from mpcli.shell.watch import Watch
 

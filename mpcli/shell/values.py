@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import getattr_static
 from types import FunctionType
@@ -82,18 +81,3 @@ def as_task(name: str, value: object) -> Task | None:
         for one in signature.parameters.values()
     ]
     return Task(name, parameters, "", (value.__doc__ or "").strip().partition("\n")[0])
-
-
-def files(unfinished: str) -> list[str]:
-    """Files and folders that begin so; the hidden ones only when asked for by their dot."""
-    folder, slash, beginning = unfinished.rpartition("/")
-    try:
-        with os.scandir(os.path.expanduser(folder) + "/" if slash else ".") as entries:
-            found = [
-                f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}"
-                for entry in entries
-                if entry.name.startswith(beginning) and (beginning or not entry.name.startswith("."))
-            ]
-    except OSError:
-        return []
-    return sorted(file for file in found if file.isprintable())

@@ -11,16 +11,19 @@ import os
 from collections.abc import Mapping
 
 from mpcli.catalog.index import TASKS, IndexedTask
+from mpcli.catalog.signature import signature
 from mpcli.platform.root import cache_folder
 from mpcli.shell.names import Names
 
 
 class Parameter:
-    """A parameter of a task. `annotation` and `default` are source text, empty where there is none."""
+    """A parameter of a task. `annotation` and `default` are source text, empty where there is none; `fields` is all of
+    it, as the catalog has it."""
 
-    __slots__ = ("annotation", "default", "is_required", "kind", "name")
+    __slots__ = ("annotation", "default", "fields", "is_required", "kind", "name")
 
     def __init__(self, fields: Mapping[str, object]) -> None:
+        self.fields = fields
         self.name = str(fields["name"])
         self.kind = str(fields["kind"])
         self.annotation = str(fields.get("annotation") or "")
@@ -32,11 +35,11 @@ class Parameter:
         """`*args` or `**kwargs`."""
         return self.kind.startswith("VAR_")
 
-    def __str__(self) -> str:
-        stars = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(self.kind, "")
-        text = f"{stars}{self.name}" + (f": {self.annotation}" if self.annotation else "")
-        equals = " = " if self.annotation else "="
-        return f"{text}{equals}{self.default}" if self.default else text
+    @property
+    def about(self) -> str:
+        """Its annotation and default: `str = ''`."""
+        default = f" = {self.default}" if self.default else ""
+        return f"{self.annotation or 'anything'}{default}"
 
 
 class Task:
@@ -56,7 +59,7 @@ class Task:
         """As Python writes it, without the name."""
         if self.parameters is None:
             return "(...)"
-        return f"({', '.join(map(str, self.parameters))})" + (f" -> {self.returns}" if self.returns else "")
+        return signature([one.fields for one in self.parameters], self.returns)
 
     def parameter_at(self, position: int, keyword: str) -> Parameter | None:
         """Which one an argument is for: by its name, or by how many unnamed ones stand in front of it."""
