@@ -44,6 +44,10 @@ def _quick(argv: list[str]) -> int | None:
         from mpcli.cli.fast_call import run
 
         return run(argv[1:])
+    if argv[:1] == ["tasks"]:
+        from mpcli.cli.fast_tasks import run as run_tasks
+
+        return run_tasks(argv[1:])
     if argv[:1] == ["shell"]:
         from mpcli.cli.fast_shell import run as run_shell
 

@@ -7,6 +7,8 @@ holds the two parsers against each other.
 
 from __future__ import annotations
 
+from mpcli.cli.plain_words import plain_words
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,25 +34,10 @@ Words = tuple[str, list[str], str | None, str | None, "CallOptions"]
 
 def parse(argv: list[str]) -> Words | None:
     """The arguments of `build_request`, or None when there is anything that needs a real parser."""
-    positional: list[str] = []
-    values: dict[str, str] = {}
-    flags: set[str] = set()
-    words = iter(argv)
-    for word in words:
-        if word in _FLAGS:
-            flags.add(word)
-        elif word.startswith("--"):
-            name, equals, value = word.partition("=")
-            if name not in _VALUES:
-                return None
-            value = value if equals else next(words, "")
-            if not value or value.startswith("-"):
-                return None
-            values[name] = value
-        elif word.startswith("-") and word != "-":
-            return None
-        else:
-            positional.append(word)
+    plain = plain_words(argv, _FLAGS, _VALUES)
+    if plain is None:
+        return None
+    positional, values, flags = plain
     options = _options(flags, values)
     if options is None or not positional or positional[0] in ("", "-"):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,8 +24,6 @@ def tasks(
 
     Example: mp tasks mplogin
     """
-    from mpcli.render.console import stdout_is_terminal
-    from mpcli.render.tasks import show_tasks
-    from mpcli.verbs import tasks as verb
+    from mpcli.cli.fast_tasks import list_tasks
 
-    show_tasks(verb.tasks(Path.cwd(), pattern, context, offline), as_json or not stdout_is_terminal())
+    list_tasks(pattern, context, offline, as_json)
