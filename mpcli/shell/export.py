@@ -16,6 +16,8 @@ from typing import NamedTuple
 from mpcli.shell.language import parse, task_named
 
 ASYNC = "async"
+# From where to where what is written instead.
+Edit = tuple[int, int, str]
 
 
 class Logged(NamedTuple):
@@ -105,23 +107,8 @@ class _Writer:
         tree, source = parse(logged.text), logged.text
         offsets = _Offsets(source)
         self._note_handles(tree)
-        edits: list[tuple[int, int, str]] = []
         done: set[ast.AST] = set()
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and (task := self._task(node.func)):
-                done.update(ast.walk(node.func))
-                edits += _call(source, offsets, node, task)
-            elif isinstance(node, ast.Attribute) and self._is_handle(node.value):
-                if node.attr != "id":
-                    raise _Untranslatable("only the shell can wait for an async task")
-                edits.append((offsets.span(node.value)[1], offsets.span(node)[1], ""))
-        for node in ast.walk(tree):
-            if node not in done and (task := self._task(node)):
-                done.update(ast.walk(node))
-                self.partial = True
-                edits.append((*offsets.span(node), f"partial(caller.{_method(task)}, {_quoted(task)})"))
-            elif isinstance(node, ast.Name) and node not in done and self._is_service(node.id):
-                raise _Untranslatable(f"it uses {node.id} without a task")
+        edits = [*self._calls(tree, source, offsets, done), *self._references(tree, offsets, done)]
         if not logged.raised:
             edits += self._uses(tree, offsets, logged.value)
         written = _edited(source, edits).rstrip("\n")
@@ -131,7 +118,34 @@ class _Writer:
             raise _Untranslatable("it is Python only in the shell") from None
         return written
 
-    def _uses(self, tree: ast.Module, offsets: _Offsets, value: object) -> Iterator[tuple[int, int, str]]:
+    def _calls(self, tree: ast.Module, source: str, offsets: _Offsets, done: set[ast.AST]) -> Iterator[Edit]:
+        """Tasks that are called, and the ids of handles. What names a task is `done` then."""
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and (named := self._called(node)):
+                done.update(ast.walk(named))
+                if isinstance(node.func, ast.Call):
+                    done.add(node.func.func)
+                yield from _call(source, offsets, node, named)
+            elif isinstance(node, ast.Attribute) and self._is_handle(node.value):
+                if node.attr != "id":
+                    raise _Untranslatable("only the shell can wait for an async task")
+                yield offsets.span(node.value)[1], offsets.span(node)[1], ""
+
+    def _references(self, tree: ast.Module, offsets: _Offsets, done: set[ast.AST]) -> Iterator[Edit]:
+        """Tasks that are named without a call."""
+        for node in ast.walk(tree):
+            if node in done:
+                continue
+            if isinstance(node, ast.Attribute) and (task := self._task(node.value)):
+                raise _Untranslatable(f"it asks {task} for its {node.attr}")
+            if task := self._task(node):
+                done.update(ast.walk(node))
+                self.partial = True
+                yield *offsets.span(node), f"partial(caller.{_method(task)}, {_quoted(task)})"
+            elif isinstance(node, ast.Name) and self._is_service(node.id):
+                raise _Untranslatable(f"it uses {node.id} without a task")
+
+    def _uses(self, tree: ast.Module, offsets: _Offsets, value: object) -> Iterator[Edit]:
         """Keep the value of each expression where it is wanted, print or assert that of the last."""
         for statement in tree.body:
             is_last = statement is tree.body[-1] and value is not None
@@ -146,13 +160,21 @@ class _Writer:
                     before, behind = f"{before}(", ")"
             yield from ((begin, begin, before), (end, end, behind))
 
+    def _called(self, call: ast.Call) -> ast.expr | None:
+        """The expression that names the task, when the call is one of a task, maybe `with_options`."""
+        named: ast.expr = call.func
+        if isinstance(named, ast.Call) and isinstance(named.func, ast.Attribute) and named.func.attr == "with_options":
+            named = named.func.value
+        return named if self._task(named) else None
+
     def _task(self, node: ast.AST) -> str:
         task = task_named(node)
         return task if task and self._is_service(task.partition(".")[0]) else ""
 
     def _is_handle(self, node: ast.expr) -> bool:
         if isinstance(node, ast.Call):
-            return f".{ASYNC}." in self._task(node.func)
+            named = self._called(node)
+            return named is not None and f".{ASYNC}." in self._task(named)
         return isinstance(node, ast.Name) and node.id in self._handles
 
     def _note_handles(self, tree: ast.Module) -> None:
@@ -171,14 +193,18 @@ def _method(task: str) -> str:
     return "send" if f".{ASYNC}." in task else "call"
 
 
-def _call(source: str, offsets: _Offsets, node: ast.Call, task: str) -> list[tuple[int, int, str]]:
+def _call(source: str, offsets: _Offsets, node: ast.Call, named: ast.expr) -> list[Edit]:
+    task = task_named(named)
     begin, end = offsets.span(node.func)
     bracket = source.index("(", end)
     comma = ", " if node.args or node.keywords else ""
-    return [(begin, end, f"caller.{_method(task)}"), (bracket + 1, bracket + 1, f"{_quoted(task)}{comma}")]
+    name = bracket + 1, bracket + 1, f"{_quoted(task)}{comma}"
+    if named is node.func:
+        return [(begin, end, f"caller.{_method(task)}"), name]
+    return [(*offsets.span(named), "caller"), (end, end, f".{_method(task)}"), name]
 
 
-def _edited(source: str, edits: Iterable[tuple[int, int, str]]) -> str:
+def _edited(source: str, edits: Iterable[Edit]) -> str:
     """From the end to the beginning; at the same place what is put in stands before what is replaced."""
     for at, until, text in sorted(edits, key=lambda edit: edit[:2], reverse=True):
         source = source[:at] + text + source[until:]

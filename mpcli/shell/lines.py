@@ -39,7 +39,7 @@ class Lines:
         self._known: dict[tuple[object, ...], tuple[object, float]] = {}
         self._callers: dict[str, OpenCaller] = {}
         self._followers: dict[str, Follower] = {}
-        self._sent: dict[str, tuple[str, Follower]] = {}
+        self._sent: dict[str, Follower] = {}
         self._surveyed: dict[tuple[str, str], float] = {}
 
     def endpoint(self, around: Context, mode: Mode) -> Endpoint:
@@ -98,12 +98,17 @@ class Lines:
         """Send, and wait until the broker has it. What its workers tell is listened to from before that."""
         follower = self._follower(url)
         task_id = self._caller(url).send(name, args, kwargs)
-        self._sent[task_id] = url, follower
+        self._sent[task_id] = follower
         return task_id
 
-    def handle(self, name: TaskName, task_id: str, timeout: float) -> Handle:
+    def listen(self, around: Context) -> None:
+        """Be ready for what comes of a task that is sent in another way than by `send`. Raises `MpError`."""
+        self._follower(self.endpoint(around, Mode.ASYNC).url)
+
+    def handle(self, around: Context, name: TaskName, task_id: str, timeout: float) -> Handle:
         """Of a task that was sent just now."""
-        url, follower = self._sent.pop(task_id)
+        url = self.endpoint(around, Mode.ASYNC).url
+        follower = self._sent.pop(task_id, None) or self._follower(url)
         return Handle(name, task_id, url, follower, timeout)
 
     def close(self) -> None:

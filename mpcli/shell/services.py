@@ -7,7 +7,7 @@ the service back. Nothing has to be known of a task to call it: whether it exist
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature
 from typing import Self
 
@@ -19,9 +19,12 @@ from mpcli.shell.language import MODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mpcli.catalog.merge import CatalogTask
 
-Run = Callable[[str, tuple[object, ...], dict[str, object]], object]
+Options = Mapping[str, object]
+Run = Callable[[str, tuple[object, ...], dict[str, object], Options], object]
 
 
 class Reach:
@@ -57,11 +60,38 @@ class _Named:
 class Task(_Named):
     """A task: calling it calls the real one."""
 
-    __slots__ = ()
+    __slots__ = ("_options",)
+
+    def __init__(self, reach: Reach, name: str, options: Options | None = None) -> None:
+        super().__init__(reach, name)
+        self._options = options or {}
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        countdown: float | None = None,
+        eta: datetime | None = None,
+        expires: float | datetime | None = None,
+    ) -> Task:
+        """The same task, called with other options; they are those of `mpcli.bus.Caller.with_options`.
+
+        `timeout`: how long to wait, in seconds. For async tasks: `countdown` (seconds) or `eta`, when it may begin;
+        `expires`, the moment or the seconds from now after which it is dropped if it has not begun.
+        """
+        given = {"timeout": timeout, "countdown": countdown, "eta": eta, "expires": expires}
+        new = {key: value for key, value in given.items() if value is not None}
+        return Task(self._reach, self._name, {**self._options, **new})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Task) and (other._name, other._options) == (self._name, self._options)
+
+    def __hash__(self) -> int:
+        return hash(self._name)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Call it and return its result; for an async one, a handle."""
-        return self._reach.run(self._name, args, kwargs)
+        return self._reach.run(self._name, args, kwargs, self._options)
 
     @property
     def __name__(self) -> str:
@@ -85,11 +115,13 @@ class Task(_Named):
 
     def __repr__(self) -> str:
         task = self._task
+        options = ", ".join(f"{key}={value!r}" for key, value in self._options.items())
+        name = f"{self._name}.with_options({options})" if options else self._name
         if task is None:
-            return f"{self._name}(...), which nobody here knows"
+            return f"{name}(...), which nobody here knows"
         shown = "(...)" if task.parameters is None else signature(task.parameters, task.returns)
         doc = task.doc.partition("\n")[0]
-        return f"{self._name}{shown}" + (f"\n    {doc}" if doc else "")
+        return f"{name}{shown}" + (f"\n    {doc}" if doc else "")
 
 
 class ModeTasks(_Named):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -29,11 +29,12 @@ from mpcli.shell.known import Known
 from mpcli.shell.language import Cell, Kind
 from mpcli.shell.lines import Lines
 from mpcli.shell.python import Python, short_traceback
-from mpcli.shell.services import Builtins, Reach
+from mpcli.shell.services import Builtins, Options, Reach
 from mpcli.verbs.call import DEFAULT_TIMEOUT, call_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mpcli.bus.delay import Delay
     from mpcli.wire.ongoing import Ongoing
 
 
@@ -175,17 +176,23 @@ class Session:
     def _waiting(self, ongoing: Ongoing) -> AbstractContextManager[None]:
         return self.front.waiting(ongoing)
 
-    def _call(self, task: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+    def _call(self, task: str, args: tuple[object, ...], kwargs: dict[str, object], options: Options) -> object:
+        timeout = float(str(options.get("timeout", self.timeout)))
         began = time.perf_counter()
         self.arguments[task] = kwargs
+        delay = _delay(options)
+        if delay is not None:
+            with suppress(MpError):  # the call itself tells what is wrong
+                self._lines.listen(self.context)
         try:
             outcome = call_in(
                 self.context,
                 task,
                 list(args),
                 kwargs,
-                timeout=self.timeout,
+                timeout=timeout,
                 check=self.checks,
+                delay=delay,
                 yes=self.yes,
                 ask=self.front.ask,
                 note=self.front.note,
@@ -197,9 +204,18 @@ class Session:
         finally:
             self.latency = time.perf_counter() - began
         if outcome.mode is Mode.ASYNC:
-            return self._lines.handle(TaskName.parse(task, self.context.prefix), outcome.id, self.timeout)
+            return self._lines.handle(self.context, TaskName.parse(task, self.context.prefix), outcome.id, timeout)
         self.results[task] = outcome.value
         return outcome.value
+
+
+def _delay(options: Options) -> Delay | None:
+    timing = {key: value for key, value in options.items() if key != "timeout"}
+    if not timing:
+        return None
+    from mpcli.bus.delay import Delay
+
+    return Delay.of(**timing)  # type: ignore[arg-type]  # as they were given to `with_options`
 
 
 def _logged(text: str, context: str | None, events: list[Event]) -> Logged:
@@ -223,6 +239,7 @@ def _in_the_shell(text: str) -> str:
 
 
 _PLACES = (
+    ("--countdown, --eta and --expires", "countdown, eta and expires"),
     ("--timeout", "/timeout"),
     ("--no-check", "/check off"),
     ("--args '[...]' ", ""),

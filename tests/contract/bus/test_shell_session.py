@@ -16,7 +16,7 @@ import pytest
 
 from mpcli.bus.naming import Mode
 from mpcli.cli.inside import Inside
-from mpcli.errors import BrokerUnreachable, RemoteError, SafetyRefusal, UnknownService, UnknownTask
+from mpcli.errors import BrokerUnreachable, NoReply, RemoteError, SafetyRefusal, UnknownService, UnknownTask
 from mpcli.platform.contexts import Ask
 from mpcli.shell.events import Failure, Interrupted, Said, Value
 from mpcli.shell.session import Session
@@ -130,6 +130,21 @@ def test_an_async_call_gives_a_handle(session: Session, served) -> None:
     assert isinstance(failed, RemoteError)
     assert failed.type_name == "ValueError"
     assert value(session, "mpalpha.async.note('x').id") != handle.id
+
+
+def test_options_of_a_call(session: Session, served) -> None:
+    assert value(session, "mpalpha.sync.add.with_options(timeout=30)(1, b=2)") == 3
+    late = error(session, f"mpalpha.sync.hold.with_options(timeout=0.3)('late {served.kind}')")
+    served.note(f"late {served.kind} is released")
+    assert isinstance(late, NoReply)
+    assert "in 0.3 s" in late.message
+    later = value(session, "mpalpha.async.note.with_options(countdown=1.2)('later')")
+    assert "later" not in served.notes()
+    assert value(session, "_.wait(30).state") == "succeeded"
+    assert later.ended.what == "succeeded"
+    assert "later" in served.notes()
+    wrong = error(session, "mpalpha.sync.add.with_options(countdown=1)(1)")
+    assert wrong.message.endswith("countdown, eta and expires are for async tasks")
 
 
 def test_the_workers_signatures_are_known_once_they_were_asked(session: Session) -> None:

@@ -33,6 +33,11 @@ def script(*cells: Logged | str, as_test: bool = False) -> str:
         ("f = mpa.sync.f", 'f = partial(caller.call, "mpa.sync.f")'),
         ("x = 'mpa.sync.f(1)'  # mpa.async.f()", "x = 'mpa.sync.f(1)'  # mpa.async.f()"),
         ("h = mpa.async.f()\nprint(h.id)", 'h = caller.send("mpa.async.f")\nprint(h)'),
+        ("mpa.sync.f.with_options(timeout=3)(1)", 'caller.with_options(timeout=3).call("mpa.sync.f", 1)'),
+        (
+            "h = mpa.async.f.with_options(\n    countdown=g(1),\n)()\nh.id",
+            'h = caller.with_options(\n    countdown=g(1),\n).send("mpa.async.f")\nh',
+        ),
         ("x.sync.f(1)", "x.sync.f(1)"),
         ("async def f():\n    return mpa.async.f()\n", 'async def f():\n    return caller.send("mpa.async.f")'),
     ],
@@ -58,11 +63,13 @@ def test_what_cannot_stand_by_itself_is_left_in_as_a_comment() -> None:
         "h = mpa.async.f(1)",
         "h.wait(3)",
         "s = mpa.sync",
+        "later = mpa.sync.f.with_options(timeout=3)",
     )
     assert text == (
         "x = 1\n# left out, raised ZeroDivisionError:\n#     1 / 0\n"
         'h = caller.send("mpa.async.f", 1)\n# left out, only the shell can wait for an async task:\n#     h.wait(3)\n'
         "# left out, it uses mpa without a task:\n#     s = mpa.sync\n"
+        "# left out, it asks mpa.sync.f for its with_options:\n#     later = mpa.sync.f.with_options(timeout=3)\n"
     )
     assert "# left out, raised EmailTaken:" in script("x = 1", Logged("mpa.sync.f()", None, raised="EmailTaken"))
 
@@ -115,6 +122,7 @@ PIECES = st.lists(
                 "\n",
                 "h = mpa.async.f()",
                 "h.wait()",
+                *("mpa.sync.f.with_options(timeout=1)", "(1)", ".y", "mpa.async.f.with_options(eta=x)(1)"),
             ),
             *(
                 ";",

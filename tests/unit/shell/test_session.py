@@ -82,6 +82,9 @@ def test_a_task_tells_what_it_takes(session: Session) -> None:
         "mplogin.sync: login, odd, register",
         "mplogin.async: send_welcome_email",
     ]
+    patient = value(session, "mplogin.sync.odd.with_options(timeout=3).with_options(timeout=60)")
+    assert repr(patient).startswith("mplogin.sync.odd.with_options(timeout=60)(a, /")
+    assert patient != task
     unknown = value(session, "mplogin.sync.nothing_of_it")
     assert "nobody here knows" in repr(unknown)
     assert str(inspect.signature(unknown)).startswith("(*args")
