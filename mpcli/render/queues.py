@@ -28,6 +28,7 @@ _COLUMNS: tuple[tuple[str, int, Callable[[QueueRow], str]], ...] = (
     ("change/s", 60, lambda row: _rate(row.change, sign=True)),
     ("oldest", 80, lambda row: duration(row.oldest)),
 )
+_LEAST_NAME = 8
 _NUMBERS = frozenset({"ready", "unacked", "consumers", "in/s", "out/s", "change/s", "oldest"})
 
 
@@ -81,19 +82,25 @@ def _table(found: Snapshot, width: int) -> Table:
     from rich.table import Table
 
     known = [(name, cell) for name, least, cell in _COLUMNS if width >= least and any(cell(row) for row in found.rows)]
+    titles = ["cons." if name == "consumers" and width < 60 else name for name, _ in known]
+    rows = [[escape_line(cell) for cell in _cells(row, known)] for row in found.rows]
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("queue", no_wrap=True, overflow="ellipsis")
-    for name, cell in known:
-        shown = "cons." if name == "consumers" and width < 60 else name
-        least = max(map(len, [shown, *(escape_line(cell(row)) for row in found.rows)]))
-        table.add_column(shown, no_wrap=True, min_width=least, justify="right" if name in _NUMBERS else "left")
-    for row in found.rows:
-        cells = [cell(row) for _, cell in known]
-        if not row.there or row.problem:
-            cells = [row.broker if name == "broker" else "" for name, _ in known]
-            cells[-1] = row.problem or "not there"
-        table.add_row(*map(escape_line, [row.name, *cells]), style=_style(row))
+    # Two blanks and a separator for each column; a long name is cut rather than a number.
+    room = width - 2 - sum(each + 3 for each in widths)
+    table.add_column("queue", no_wrap=True, overflow="ellipsis", max_width=max(room, _LEAST_NAME))
+    for (name, _), title, least in zip(known, titles, widths, strict=True):
+        table.add_column(title, no_wrap=True, min_width=least, justify="right" if name in _NUMBERS else "left")
+    for row, cells in zip(found.rows, rows, strict=True):
+        table.add_row(escape_line(row.name), *cells, style=_style(row))
     return table
+
+
+def _cells(row: QueueRow, known: list[tuple[str, Callable[[QueueRow], str]]]) -> list[str]:
+    if row.there and not row.problem:
+        return [cell(row) for _, cell in known]
+    cells = [row.broker if name == "broker" else "" for name, _ in known]
+    return [*cells[:-1], "refused" if row.problem else "not there"]
 
 
 def _style(row: QueueRow) -> str:
@@ -107,6 +114,7 @@ def _style(row: QueueRow) -> str:
 def _remarks(found: Snapshot) -> list[str]:
     dead = sum(row.ready or 0 for row in found.rows if row.dead)
     remarks = [f"{counted(dead, 'dead letter')}: `mp dead` tells why"] if dead else []
+    remarks += [f"{row.name}: {row.problem}" for row in found.rows if row.problem]
     stuck = [row.name for row in found.rows if row.ready and row.consumers == 0 and not row.dead]
     if stuck:
         remarks.append(f"nobody consumes {', '.join(stuck)}")

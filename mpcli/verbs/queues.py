@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic, sleep, time
 
 from mpcli.bus.naming import Mode, check_service, dead_letter_queue, queue_name
-from mpcli.errors import BrokerError, BrokerRefused, InvalidName, MpError, NotFound, UsageError
+from mpcli.errors import BrokerError, BrokerRefused, ConfigError, InvalidName, MpError, NotFound, UsageError
 from mpcli.platform.contexts import Context, resolve
 from mpcli.verbs.queue_place import is_dead, services, suggestion, told
 from mpcli.wire.connection import Connection
@@ -125,7 +125,7 @@ class _Overview:
         self._everything = everything
         self._known = services(around)
         self._names = _names(self._known, pattern, around.prefix)
-        self._brokers = [_Broker(around, mode) for mode in Mode]
+        self._brokers = [_Broker(around, mode) for mode in _modes(around)]
 
     def look(self, again: bool = False) -> Snapshot:
         snapshot = Snapshot()
@@ -168,6 +168,20 @@ class _Overview:
     def close(self) -> None:
         for broker in self._brokers:
             broker.close()
+
+
+def _modes(around: Context) -> list[Mode]:
+    """The brokers to ask: a context that names only one has only one."""
+    if around.file is None:
+        return list(Mode)
+    found = []
+    for mode in Mode:
+        try:
+            there = around.find(mode) is not None
+        except ConfigError:
+            there = True  # it is named, and what is wrong with it is to be told
+        found += [mode] if there else []
+    return found
 
 
 def matches(queue: str, pattern: str) -> bool:
