@@ -77,10 +77,10 @@ def run_request(request: CallRequest) -> int:
     if options.as_code:
         return _show_code(request, timing)
     from mpcli.render.asking import asker
-    from mpcli.render.call import show_outcome
+    from mpcli.render.call import show_hops, show_outcome
     from mpcli.verbs.call import call_task
 
-    delay = hops = None
+    delay = hops = outcome = None
     if timing:
         from mpcli.bus.delay import Delay
 
@@ -105,9 +105,7 @@ def run_request(request: CallRequest) -> int:
             note=_note,
         )
     finally:
-        if hops is not None and not options.as_json:
-            from mpcli.render.call import show_hops
-
+        if hops is not None and (outcome is None or not options.as_json):
             show_hops(hops)
     show_outcome(outcome, as_json=options.as_json, hops=hops)
     return 0

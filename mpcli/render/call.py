@@ -20,6 +20,8 @@ def show_outcome(outcome: Outcome, as_json: bool, hops: Hops | None = None) -> N
     With `hops` and `as_json` it is one object, of the result or the id and the trace.
     """
     if outcome.ended is not None:
+        if hops is not None and as_json:
+            show_hops(hops)
         _show_end(outcome.ended, as_json)
         return
     value = outcome.value if outcome.mode is Mode.SYNC else outcome.id

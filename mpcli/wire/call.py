@@ -73,7 +73,7 @@ def call(
 
     if hops is not None:
         hops.begin(monotonic())
-    with _connect(urls, name, min(timeout, CONNECT_TIMEOUT), first) as connection:
+    with _connect(urls, name, timeout, first) as connection:
         try:
             if hops is not None:
                 hops.connected(connection)
@@ -95,9 +95,12 @@ def call(
 
 def _connect(urls: str, name: TaskName, timeout: float, first: First) -> Connection:
     try:
-        return connect(urls, timeout=timeout, first=first, name=f"mp call {name}")
+        return connect(urls, timeout=min(timeout, CONNECT_TIMEOUT), first=first, name=f"mp call {name}")
     except KeyboardInterrupt:
-        raise Interrupted(f"interrupted before the broker answered: {name} was not called") from None
+        raise Interrupted(
+            f"interrupted before the broker answered; {name} was most probably not called",
+            f"a call that came through all the same expires in {timeout:g} s",
+        ) from None
 
 
 def publish_frames(

@@ -96,3 +96,10 @@ def test_what_is_no_result_is_said_to_be_none(body):
 def test_an_odd_failure_is_still_a_failure(result):
     with pytest.raises(MpError):
         read(reply("FAILURE", result))
+
+
+def test_arguments_that_the_running_version_does_not_take_are_told_as_such():
+    told = {"exc_type": "TypeError", "exc_message": ["register() got an unexpected keyword argument 'age'"]}
+    with pytest.raises(RemoteError) as raised:
+        read(reply("FAILURE", told, traceback="Traceback ..."))
+    assert "mp describe mplogin.sync.register" in raised.value.hint
