@@ -2,7 +2,8 @@
 
 from mpcli.verbs.replay.choice import Choice
 from mpcli.verbs.replay.planning import Plan, Planned
-from mpcli.verbs.replay.running import Replayed, Way, move, replay
+from mpcli.verbs.replay.run import Replayed, Way
+from mpcli.verbs.replay.running import move, replay
 from mpcli.verbs.replay.sending import NotSent, Sent
 from mpcli.verbs.replay.summary import Summary
 from mpcli.verbs.replay.waiting import Ended

@@ -107,14 +107,14 @@ def unfinished(path: Path) -> UsageError:
     )
 
 
-def numbered(taken: list[str], confirmed: set[int], found: list[str]) -> list[int | None]:
-    """Which messages of an earlier run are those found in the queue now: a number for each, or None for a new one.
+def numbered(taken: dict[int, str], confirmed: set[int], found: list[str]) -> list[int | None]:
+    """Which messages of an earlier run are those found in the queue now: a number for each, or None for another one.
 
-    `taken` and `found` are identities. Of messages that are alike those not yet confirmed come first: one that was
-    confirmed may be gone from the queue already, one that was not cannot be.
+    `taken` has the identity of each message of that run, `found` of each one there is. Of messages that are alike those
+    not yet confirmed come first: one that was confirmed may be gone from the queue already, one that was not cannot be.
     """
     numbers: dict[str, list[int]] = {}
-    for number, one in enumerate(taken):
+    for number, one in taken.items():
         numbers.setdefault(one, []).append(number)
     for alike in numbers.values():
         alike.sort(key=lambda number: (number in confirmed, number), reverse=True)

@@ -120,11 +120,10 @@ class Sending:
         pace: Pace,
         summary: Summary,
         lines: dict[str, Line],
-        before: Callable[[list[Planned]], None] | None = None,
     ) -> None:
-        """`before` is told what is about to be sent."""
         self.summary = summary
-        self._before = before
+        # Told what is about to be sent.
+        self.before: Callable[[list[Planned]], None] | None = None
         self._source = source
         self._journal = journal
         self._pace = pace
@@ -167,8 +166,8 @@ class Sending:
             self._next = next(messages, None)
         for mode, batch in batches.items():
             if batch:
-                if self._before is not None:
-                    self._before(batch)
+                if self.before is not None:
+                    self.before(batch)
                 self._lines[mode].send(batch)
 
     def _stays(self, planned: Planned) -> NotSent | None:

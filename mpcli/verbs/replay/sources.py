@@ -79,21 +79,18 @@ class Recording:
         with path.open("rb") as file:
             self.fingerprint = blake2b(file.readline(4096), digest_size=8).hexdigest()
         self.in_memory = self.size <= _IN_MEMORY
-        # A recorder may still append: what comes after this line is not part of the replay.
-        self.last_line: int | None = None
-        self.known_events = 0
+        # A recorder may still append: what comes after this line is not part of a resumed replay.
+        self.bound: int | None = None
+        # The last line that was looked at.
+        self.last_line = 0
 
     def __iter__(self) -> Iterator[Item]:
-        last = 0
         for entry in self.reader:
-            if self.last_line is not None and entry.line > self.last_line:
+            if self.bound is not None and entry.line > self.bound:
                 return
-            last = entry.line
+            self.last_line = max(self.last_line, entry.line)
             if entry.message is not None and entry.kind in (TASK, DEAD):
                 yield Item(entry.line, Seen(entry.kind, entry.broker, entry.at, entry.message))
-            elif entry.kind == EVENT:
-                self.known_events += 1
-        self.last_line = last
 
     def events(self) -> Iterator[Seen]:
         """The recorded events of workers."""
@@ -149,9 +146,9 @@ class Waiting:
             sleep(_GLANCE)
             self._holding.ready = self._holding.count().ready
 
-    def identities(self) -> list[str]:
-        """What tells each message from the others, in their order; the same when it is delivered again."""
-        return [identity(item.seen.message) for item in self._items]
+    def identities(self) -> dict[int, str]:
+        """By number, what tells each message from the others; the same when it is delivered again."""
+        return {item.number: identity(item.seen.message) for item in self._items}
 
     def renumber(self, numbers: list[int | None]) -> None:
         """Give the messages the numbers of an earlier run; those with None are not part of it."""

@@ -370,3 +370,30 @@ def test_when_the_broker_hangs_up_it_can_go_on(bus, source) -> None:
         again = bus.run(name, resume=True)
     assert again.counts() == (300, 300, 0, 0, 0, 0)
     assert {json.loads(message.body)[0][0] for message in bus.taken("mplogin.async")} == set(range(300))
+
+
+@pytest.mark.parametrize("source", ["queue", "recording"])
+def test_a_resume_selects_what_was_selected_and_nothing_else(bus, source) -> None:
+    name = "mplogin.dead"
+    if source == "queue":
+        bus.kill(*(bus.task(n) for n in range(10)))
+    else:
+        name = bus.record(*(bus.task(n) for n in range(10)))
+    begun = replay(bus.folder, name, Choice(where="args[0] > 1", limit=4), Way(rate=20.0), yes=True)
+    plan = next(begun)
+    while plan.summary is None or plan.summary.confirmed < 2:
+        next(begun)
+    begun.close()
+    bus.until("mplogin.async", before := plan.summary.confirmed)
+    if source == "recording":
+        bus.record(*(bus.task(n) for n in range(10, 20)))  # the recorder went on
+    done = bus.run(name, resume=True)
+    assert done.counts() == (4, 4, 0, 0, 0, 0)
+    assert done.summary.before == before
+    assert [json.loads(message.body)[0] for message in bus.taken("mplogin.async")] == [[2], [3], [4], [5]]
+    if source == "queue":
+        assert [json.loads(message.body)[0] for message in bus.taken("mplogin.dead")] == [
+            [0],
+            [1],
+            *([n] for n in range(6, 10)),
+        ]

@@ -62,7 +62,7 @@ def test_nothing_that_was_not_confirmed_is_taken_for_confirmed(taken, data) -> N
     gone = data.draw(st.sets(st.sampled_from(sorted(confirmed)))) if confirmed else set()
     left = [number for number in numbers if number not in gone]
     found = [taken[number] for number in data.draw(st.permutations(left))]
-    given = numbered(taken, confirmed, [*found, "new"])
+    given = numbered(dict(enumerate(taken)), confirmed, [*found, "new"])
     assert given[-1] is None
     assert None not in given[:-1]
     assert len(set(given)) == len(given)
