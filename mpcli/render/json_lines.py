@@ -53,8 +53,11 @@ class Json:
     def _usual(self, seen: Seen) -> str | None:
         """The line of a task of protocol 2 with plain JSON in its body and nothing to mask; None for any other."""
         view, message = seen.view, seen.message
-        texts = view.argument_texts() if seen.kind == "task" else None
-        if texts is None or not harmless(view.body):
+        arguments = view.copyable() if seen.kind == "task" else None
+        if arguments is None:
+            return None
+        (args, args_text), (kwargs, kwargs_text) = arguments
+        if not (harmless(args) and harmless(kwargs)):
             return None
         get = view.headers.get
         task = str(get("task"))
@@ -66,7 +69,7 @@ class Json:
         return (
             f"{self._start}{_quote(seen.broker)}{route}{_quote(view.id)}"
             f', "root_id": {_json(get("root_id"))}, "parent_id": {_json(get("parent_id"))}'
-            f', "args": {texts[0]}, "kwargs": {texts[1]}, "retries": {_json(view.retries)}'
+            f', "args": {args_text}, "kwargs": {kwargs_text}, "retries": {_json(view.retries)}'
             f', "eta": {_json(get("eta"))}, "expires": {_json(get("expires"))}, "origin": {_json(get("origin"))}'
             f', "protocol": 2, "content_type": "application/json", "size": {len(message.body)}}}\n'
         )

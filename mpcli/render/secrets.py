@@ -44,7 +44,7 @@ def harmless(value: object) -> bool:
         return "://" not in value
     if isinstance(value, dict):
         for key, inner in value.items():
-            if _is_secret_key(key) or not harmless(inner):
+            if _is_secret_key(key) or not (inner is None or harmless(inner)):
                 return False
     elif isinstance(value, (list, tuple)):
         for inner in value:

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 from mpcli.bus.naming import Mode, TaskName
-from mpcli.errors import MpError, NotFound
+from mpcli.errors import NotFound
 from mpcli.platform.contexts import Ask, Context, allow_write, resolve
 from mpcli.recording.format import EVENT, TASK
 from mpcli.verbs.call import call_task
@@ -73,14 +73,12 @@ def trace_call(
     *,
     services: list[str] | None = None,
     seconds: float = PATIENCE,
-    timeout: float = 10.0,
-    check: bool = True,
     context: str | None = None,
     yes: bool = False,
     ask: Ask | None = None,
     note: Callable[[str], None] | None = None,
 ) -> Generator[TraceEvent, None, None]:
-    """Call `task`, as `mp call` does, and watch what comes of it, for so many seconds at most.
+    """Call `task`, as `mp call` does, and watch what comes of it: for so many seconds at most, the call's own included.
 
     The last event is the `Trace`. Raises what the call raised: behind the trace, when there is one.
     """
@@ -88,9 +86,7 @@ def trace_call(
     name = TaskName.parse(task, around.prefix)
     allow_write(around, f"call {name}", yes, ask)  # before anything is tapped, and in the thread that may ask
     call = _Call(
-        lambda: call_task(
-            task, args, kwargs, timeout=timeout, start=str(start), context=context, check=check, yes=True, note=note
-        )
+        lambda: call_task(task, args, kwargs, timeout=seconds, start=str(start), context=context, yes=True, note=note)
     )
     watcher = _Watcher(around, services or [], "")
     watcher.expect(str(name))
@@ -108,7 +104,7 @@ class _Call:
 
     def __init__(self, call: Callable[[], object]) -> None:
         self._call = call
-        self._failure: MpError | None = None
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
@@ -117,7 +113,7 @@ class _Call:
     def _run(self) -> None:
         try:
             self._call()
-        except MpError as error:
+        except Exception as error:  # noqa: BLE001 - it is raised in the thread that waits
             self._failure = error
 
     @property

@@ -91,10 +91,10 @@ class CeleryView:
                 self._body, self.opaque = None, str(reason)
         return self._body
 
-    def argument_texts(self) -> tuple[str, str] | None:
-        """`args` and `kwargs` as JSON on one line of ASCII, as they came, so that they can be copied.
+    def copyable(self) -> tuple[tuple[object, str], tuple[object, str]] | None:
+        """`args` and `kwargs`, each with its JSON as it came, where that is one line of ASCII: it can be copied.
 
-        None where they are not, in protocol 1, and where something hangs on the task.
+        None where it is not, in protocol 1, and where something hangs on the task.
         """
         if self._body is not _UNREAD or self.properties.get("content_type") != "application/json":
             return None
@@ -106,11 +106,11 @@ class CeleryView:
         parts = json_parts(body.decode("ascii"))
         if parts is None or len(parts) != 3:
             return None
-        (args, args_text), (kwargs, kwargs_text), (embed, _) = parts
-        if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embed, dict):
+        args, kwargs, (embed, _) = parts
+        if not isinstance(args[0], list) or not isinstance(kwargs[0], dict) or not isinstance(embed, dict):
             return None
-        self._body = [args, kwargs, embed]
-        return None if any(embed.values()) else (args_text, kwargs_text)
+        self._body = [args[0], kwargs[0], embed]
+        return None if any(embed.values()) else (args, kwargs)
 
     def data(self) -> bytes:
         """The body without its compression, not decoded; the bytes as they came when it cannot be opened."""
