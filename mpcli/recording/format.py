@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
+from math import isfinite
 
 from mpcli.errors import UsageError
 from mpcli.wire.message import Message
@@ -114,11 +115,11 @@ def decode_line(line: bytes, number: int = 0) -> Entry | None:
     kind = data.get("kind")
     try:
         if kind in MESSAGE_KINDS:
-            return Entry(str(kind), float(data["at"]), _broker(data), _message(data), None, number)
+            return Entry(str(kind), _time(data), _broker(data), _message(data), None, number)
         if kind in (GAP, DROPPED):
             fields = {key: value for key, value in data.items() if key not in ("kind", "broker", "at")}
-            return Entry(str(kind), float(data["at"]), _broker(data), None, fields, number)
-    except (KeyError, TypeError, ValueError, AttributeError, Base64Error) as error:
+            return Entry(str(kind), _time(data), _broker(data), None, fields, number)
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, Base64Error) as error:
         raise DamagedLine(f"{type(error).__name__}: {error}") from error
     return None
 
@@ -142,6 +143,13 @@ def _message(data: dict[str, object]) -> Message:
         raise ValueError("properties are cut off")
     again = data.get("redelivered") is True
     return Message(_text(data["exchange"]), _text(data["routing_key"]), properties, content, again)
+
+
+def _time(data: dict[str, object]) -> float:
+    at = data["at"]
+    if not isinstance(at, (int, float)) or not isfinite(at):
+        raise ValueError("no time")
+    return float(at)
 
 
 def _broker(data: dict[str, object]) -> str:

@@ -17,42 +17,48 @@ class Roots:
     def __init__(self, wanted: str) -> None:
         """`wanted` is an id or the beginning of one; empty when `mean` will tell."""
         self._wanted = wanted
-        self._roots: dict[str, str] = {}
+        self._roots: dict[str, str] = {}  # empty where nobody told
         self._tasks: dict[str, str] = {}
         self._meant: dict[str, None] = {}
 
     def add(self, task_id: str, root_id: str, task: str) -> None:
-        """A task was seen; `root_id` may be empty."""
-        root_id = root_id or self._roots.get(task_id) or task_id
-        self._roots[task_id] = root_id
+        """A task was seen. `root_id` may be empty; of several the first counts, whatever others tell later."""
+        before = self._roots.get(task_id, "")
+        root_id = self._roots[task_id] = before or root_id
         if task:
-            self._tasks[task_id] = task
-        if task_id != root_id and task_id in self._meant:  # told of before its root was known
-            del self._meant[task_id]
+            self._tasks.setdefault(task_id, task)
+        if root_id and not before and root_id != task_id and task_id in self._meant:
+            del self._meant[task_id]  # told of before its root was known
             self._meant[root_id] = None
+        root_id = root_id or task_id
         if self._wanted and (task_id.startswith(self._wanted) or root_id.startswith(self._wanted)):
             self._meant[root_id] = None
 
     def mean(self, task_id: str) -> None:
         """This is the one."""
         self._wanted = task_id
-        self._meant = {self._roots[task_id]: None}
+        self._meant = {self._root(task_id): None}
 
     def is_meant(self, task_id: str) -> bool:
         """Whether the task belongs to what is looked for."""
-        return self._roots.get(task_id) in self._meant
+        return self._root(task_id) in self._meant
 
     def forget(self, task_id: str) -> None:
         """Make room."""
-        self._meant.pop(self._roots.pop(task_id, ""), None)
+        self._roots.pop(task_id, None)
+        self._meant.pop(task_id, None)
         self._tasks.pop(task_id, None)
+
+    def _root(self, task_id: str) -> str:
+        return self._roots.get(task_id) or task_id
 
     @property
     def found(self) -> str:
         """The root that is meant, empty while there is none. Raises `UsageError` when it is not the only one."""
-        exact = self._roots.get(self._wanted)
-        if exact is not None or len(self._meant) < 2:
-            return exact or next(iter(self._meant), "")
+        if self._wanted in self._roots:
+            return self._root(self._wanted)
+        if len(self._meant) < 2:
+            return next(iter(self._meant), "")
         some = [f"{root} {self._tasks.get(root, '')}".strip() for root in list(self._meant)[:_NAMED]]
         more = f" and {len(self._meant) - _NAMED} more" if len(self._meant) > _NAMED else ""
         raise UsageError(
@@ -61,7 +67,7 @@ class Roots:
 
     def members(self, root_id: str) -> set[str]:
         """The ids of the tasks of a root."""
-        return {root_id, *(task_id for task_id, root in self._roots.items() if root == root_id)}
+        return {root_id, *(task_id for task_id in self._roots if self._root(task_id) == root_id)}
 
 
 def in_order(root_id: str, steps: dict[str, Step]) -> list[Step]:

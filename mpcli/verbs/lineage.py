@@ -9,6 +9,8 @@ from __future__ import annotations
 from mpcli.verbs.seen import SKEW, Seen
 from mpcli.wire.events import TaskEvent
 
+# More than anybody retries: a sender of one id again and again must not cost the square of it.
+_MOST = 1000
 FINAL = frozenset({"succeeded", "failed", "rejected", "revoked"})
 
 
@@ -94,7 +96,8 @@ class Step:
         """Its message passed: the first, or that of a retry."""
         view = seen.view
         self.task, self.broker = seen.task, seen.broker
-        self.root_id, self.parent_id = as_id(view.field("root_id")) or self.root_id, as_id(view.field("parent_id"))
+        self.root_id = self.root_id or as_id(view.field("root_id"))
+        self.parent_id = as_id(view.field("parent_id"))
         self.group = as_id(view.field("group"))
         self.seen = self.seen or seen
         fitting = [one for one in self.attempts if one.sent is None and one.retries == view.retries]
@@ -143,6 +146,8 @@ class Step:
 
     def _pick(self, found: list[Attempt], retries: int | None = None) -> Attempt:
         """The one that was found, or a new one: its message or its beginning was not seen."""
+        if not found and len(self.attempts) >= _MOST:
+            return self.attempts[-1]
         if not found:
             last = self.attempts[-1].retries if self.attempts else 0
             found = [Attempt(last if retries is None else retries)]

@@ -95,7 +95,7 @@ class Collector:
 
     def trace(self, root_id: str) -> Trace:
         """What is known by now."""
-        members = self.roots.members(root_id)
+        members = self._only or self.roots.members(root_id)
         steps = {task_id: step for task_id, step in self._steps.items() if task_id in members}
         return Trace(root_id, in_order(root_id, steps), self.dropped, self.gaps)
 

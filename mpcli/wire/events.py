@@ -7,6 +7,7 @@ documentation, "Monitoring and Management Guide", event reference.
 from __future__ import annotations
 
 import json
+from math import isfinite
 
 from mpcli.wire.message import Message
 
@@ -38,9 +39,14 @@ class TaskEvent:
         return "" if value is None else str(value)
 
     def number(self, name: str) -> float | None:
-        """A field as a number; None when it is none."""
+        """A field as a finite number; None when it is none."""
         value = self.fields.get(name)
-        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return None
+        try:
+            return float(value) if isfinite(value) else None
+        except OverflowError:
+            return None
 
 
 def task_events(message: Message) -> list[TaskEvent]:

@@ -260,6 +260,23 @@ def test_parents_in_a_circle_and_ids_of_a_hostile_sender_end(recording) -> None:
     json.dumps(trace_as_dict(trace, {}))
 
 
+def test_who_tells_another_root_later_changes_nothing(recording) -> None:
+    recording.sent(0.0, "mine")
+    recording.told(0.1, "received", "mine", root_id="other", parent_id="other", name="else")
+    recording.told(0.2, "succeeded", "mine", runtime=float("inf"), retries=float("inf"))
+    (step,) = (step for step in recording.trace("mine").steps if step.attempts)
+    assert (step.id, step.attempts[0].outcome, step.task) == ("mine", "succeeded", "mplogin.sync.register")
+    json.dumps(trace_as_dict(recording.trace("mine"), {}), allow_nan=False)
+    with pytest.raises(NotFound):
+        recording.trace("other")
+
+
+def test_one_id_again_and_again_does_not_cost_its_square(recording) -> None:
+    for _ in range(3000):
+        recording.told(1.0, "received", "same")
+    assert len(recording.trace("same").steps[0].attempts) == 1000
+
+
 def test_a_chain_of_thousands_is_no_recursion(recording, tmp_path) -> None:
     for number in range(3000):
         parent = f"n{number - 1}" if number else None
