@@ -30,10 +30,14 @@ class Copied(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A call or a command that failed: `RemoteError` when the task raised, else what is wrong and what to do."""
+    """A call or a command that failed: `RemoteError` when the task raised, else what is wrong and what to do.
+
+    `where` is the line of the user's code, such as `nightly.py, line 7`, where that is not plain.
+    """
 
     error: MpError
     seconds: float
+    where: str = ""
 
 
 class Raised(NamedTuple):

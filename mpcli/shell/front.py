@@ -51,6 +51,8 @@ def show(event: Event, session: Session) -> None:
     elif isinstance(event, Copied):
         print_note("copied" if copy(event.text) else "there is no terminal to copy to")
     elif isinstance(event, Failure):
+        if event.where:
+            print_note(f"{event.where}:")
         show_error(event.error, event.seconds)
     elif isinstance(event, Raised):
         show_raised(event.lines)

@@ -89,6 +89,15 @@ def short_traceback(error: BaseException) -> list[str]:
     return "".join(told.format()).rstrip("\n").split("\n")
 
 
+def place(error: BaseException) -> str:
+    """The line of the user's code that raised; empty for the only line of what was typed at a prompt."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)]
+    if not frames or (len(frames) == 1 and frames[0].lineno == 1 and frames[0].filename.startswith("<")):
+        return ""
+    inside = "" if frames[-1].name == "<module>" else f", in {frames[-1].name}"
+    return f"{frames[-1].filename}, line {frames[-1].lineno}{inside}"
+
+
 def _shorten(told: traceback.TracebackException) -> None:
     told.stack[:] = [frame for frame in told.stack if not _is_ours(frame.filename)]
     for inner in (told.__cause__, told.__context__):

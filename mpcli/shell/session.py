@@ -28,7 +28,7 @@ from mpcli.shell.interrupts import Interrupts
 from mpcli.shell.known import Known
 from mpcli.shell.language import Cell, Kind
 from mpcli.shell.lines import Lines
-from mpcli.shell.python import Python, short_traceback
+from mpcli.shell.python import Python, place, short_traceback
 from mpcli.shell.services import Builtins, Options, Reach
 from mpcli.verbs.call import DEFAULT_TIMEOUT, call_in
 
@@ -127,7 +127,7 @@ class Session:
         except MpError as error:
             self.failure = error
             error.message, error.hint = _in_the_shell(error.message), _in_the_shell(error.hint)
-            events = [Failure(error, time.perf_counter() - began)]
+            events = [Failure(error, time.perf_counter() - began, place(error))]
         except KeyboardInterrupt as interrupt:
             events = [Interrupted(" ".join(map(str, interrupt.args)))]
         except SystemExit as end:

@@ -11,6 +11,7 @@ import pytest
 
 from mpcli.errors import BrokerUnreachable, MpError, UsageError
 from mpcli.shell.events import Copied, Failure, Leave, Paged, Raised, Said, Text, Value
+from mpcli.shell.language import Cell, Kind
 from mpcli.shell.session import Session
 from mpcli.verbs.new import new_service
 
@@ -128,6 +129,17 @@ def test_only_the_users_own_frames_are_shown(session: Session) -> None:
     assert event.lines[at + 1] == "           ^^^^^^^"
     (event,) = session.run("x = = 1")
     assert event.lines == ['  File "<shell 3>", line 1', "    x = = 1", "        ^", "SyntaxError: invalid syntax"]
+
+
+def test_a_failure_says_where_in_the_users_code(session: Session) -> None:
+    (event,) = session.run("mplogin.sync.login()")
+    assert event.where == ""
+    (event,) = session.run("def f(x):\n    return mplogin.sync.login(x)\n\nu = [\n    f(1)]")
+    assert event.where == "<shell 2>, line 2, in f"
+    (event,) = session.run_cell(Cell(Kind.PYTHON, "x = 1\nmplogin.sync.login()", 7), "nightly.py")
+    assert event.where == "nightly.py, line 8"
+    (event,) = session.run("/timeout x")
+    assert event.where == ""
 
 
 def test_arguments_are_checked_before_anything_is_sent(session: Session) -> None:
