@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from mpcli.bus.naming import TaskName
-from mpcli.errors import Interrupted
+from mpcli.errors import BrokerError, Interrupted, UnknownService
 from mpcli.wire.celery_message import Pending, TaskMessage, async_message, read_reply, sync_message
 from mpcli.wire.codec import encode_content, encode_properties
 from mpcli.wire.connection import Connection, First, Incoming
@@ -21,6 +21,7 @@ from mpcli.wire.methods import (
     BASIC_DELIVER,
     BASIC_NACK,
     BASIC_PUBLISH,
+    BASIC_RETURN,
     CHANNEL_OPEN,
     CONFIRM_SELECT,
     QUEUE_DECLARE,
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 
 REPLY_TO = "amq.rabbitmq.reply-to"
 _WORK, _LOOK = 1, 2  # the channel that works, and the one whose close by the broker does no harm
+_AGAIN = 15  # to look once more, when something is wrong
 _CONFIRM_WAIT = 10.0
+_LOOK_WAIT = 1.0
 _PASSIVE: tuple[object, ...] = (True, False, False, False, False, {})
 
 
@@ -147,8 +150,22 @@ def _await_reply(
 
 def raise_undelivered(connection: Connection, name: TaskName, incoming: Incoming) -> None:
     """Raise when the broker gives a publish back or closes the channel for it; return when it is something else."""
+    if incoming.method is BASIC_RETURN and _has_queue(connection, name):
+        raise UnknownService(
+            f"the queue {name.queue} exists, but is not bound to the exchange {name.exchange}: {name} went nowhere",
+            "start a worker of it, or `mp up`: that binds it",
+        )
     if error := undelivered(connection.url, name, incoming):
         raise error
+
+
+def _has_queue(connection: Connection, name: TaskName) -> bool:
+    try:
+        connection.send(look_frames(name.queue, _AGAIN), _LOOK_WAIT)
+        connection.answer(QUEUE_DECLARE, channel=_AGAIN, deadline=monotonic() + _LOOK_WAIT)
+    except BrokerError:
+        return False
+    return True
 
 
 def send(

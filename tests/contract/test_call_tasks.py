@@ -19,7 +19,7 @@ from mpcli.wire.call import call, publish_frames
 from mpcli.wire.celery_message import sync_message
 from mpcli.wire.control import Control
 from mpcli.wire.handshake import connect
-from mpcli.wire.methods import EXCHANGE_DECLARE, QUEUE_BIND, QUEUE_DECLARE
+from mpcli.wire.methods import EXCHANGE_DECLARE, QUEUE_BIND, QUEUE_DECLARE, QUEUE_UNBIND
 
 APP = """
 import os
@@ -180,6 +180,17 @@ def test_no_service_no_queue_no_broker(broker, tmp_path):
     with pytest.raises(BrokerUnreachable):
         call_task("mplogin.sync.x", [], {}, start=str(tmp_path), url="amqp://127.0.0.1:1")
     assert broker.queues() == {"mplogin.sync": 0}
+
+
+def test_a_queue_that_is_not_bound_is_told_from_one_that_is_not_there(broker, tmp_path):
+    declare(broker, "sync")
+    with connect(broker.url) as connection:
+        connection.request(QUEUE_DECLARE, "mplogin.async", False, True, False, False, False, {})
+        connection.request(QUEUE_UNBIND, "mplogin.sync", "mplogin", "mplogin.sync.#", {})
+    for mode in ("sync", "async"):
+        with pytest.raises(UnknownService, match=rf"the queue mplogin\.{mode} exists, but is not bound"):
+            ask(broker, f"mplogin.{mode}.x", tmp_path)
+    assert broker.queues() == {"mplogin.sync": 0, "mplogin.async": 0}
 
 
 def test_nobody_listens_and_the_call_is_not_made_later(broker, tmp_path):
