@@ -77,7 +77,7 @@ class Commands:
         known = self._command_line.names() if self._command_line else {}
         if self._command_line is None or words[0] not in known:
             raise UsageError(f"there is no command /{words[0]}", _meant(words[0], self.names()))
-        code = self._command_line.run(words, self._session.named)
+        code = self._command_line.run(words, self._session.flag)
         return iter([Ended(code)] if code else [])
 
     # -- questions -------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ For a line editor: `context`, `timeout`, `form`, `checks` (of arguments), `laten
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -19,7 +20,7 @@ from typing import Protocol
 
 from mpcli.bus.naming import Mode, TaskName, check_service
 from mpcli.errors import InvalidName, MpError, RemoteError
-from mpcli.platform.contexts import Ask, Context, resolve
+from mpcli.platform.contexts import Ask, Context, chosen, resolve
 from mpcli.shell import language
 from mpcli.shell.commands import CommandLine, Commands
 from mpcli.shell.events import Event, Failure, Interrupted, Leave, Raised, Value
@@ -107,6 +108,16 @@ class Session:
     def variables(self) -> dict[str, object]:
         """The user's own names. The last result is `_`."""
         return self._python.variables
+
+    @property
+    def flag(self) -> str | None:
+        """What a command is to be told as its context: nothing while it would choose the session's by itself.
+
+        Another terminal may have chosen another one for all commands since.
+        """
+        if self.named is not None or chosen(self.context.root, None, os.environ)[0] == self.context.name:
+            return self.named
+        return self.context.name
 
     def is_complete(self, text: str) -> bool:
         """Whether Enter runs it; False when more lines have to come."""

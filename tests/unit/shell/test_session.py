@@ -188,6 +188,15 @@ def test_other_commands_are_those_of_the_command_line(session: Session, line: Co
     assert {"tail", "export", "quit"} <= session.commands.names().keys()
 
 
+def test_a_command_works_in_the_sessions_context_whatever_is_chosen_elsewhere(
+    session: Session, line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(session.run("/tail"))
+    monkeypatch.setenv("MP_CONTEXT", "production")
+    list(session.run("/tail"))
+    assert line.ran == [(["tail"], None), (["tail"], "local")]
+
+
 def test_a_command_may_be_given_what_a_name_stands_for(session: Session, line: CommandLine) -> None:
     list(session.run("u = {'id': 'x y', 'n': [7]}"))
     list(session.run("""/tail {u['id']} {u["n"][0]} '{"a": 1}' {} '{u}' x{u} {u["n"]}"""))
