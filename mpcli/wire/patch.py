@@ -136,6 +136,8 @@ class Patch:
         if value is None:
             if self._parts.pop(name, None) is None:
                 return
+        elif isinstance(value, str):
+            self._parts[name] = encode_shortstr(value)
         else:
             self._parts[name] = encode_properties({name: value})[2:]
         self.changed = True
