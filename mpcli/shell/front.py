@@ -18,6 +18,7 @@ from mpcli.render.secrets import masked_text
 from mpcli.render.shell import copy, page_value, show_error, show_raised, show_value
 from mpcli.shell.events import Copied, Ended, Event, Failure, Interrupted, Leave, Paged, Raised, Said, Text, Value
 from mpcli.shell.language import cells
+from mpcli.shell.python import remember_source
 from mpcli.shell.session import Session
 
 TYPE_CHECKING = False
@@ -66,6 +67,8 @@ def show(event: Event, session: Session) -> None:
 
 def run_code(session: Session, text: str, name: str, show: Callable[[Event, Session], None] = show) -> int:
     """Run a whole text, cell by cell, to the first that fails; show the value of the last expression of all."""
+    if name.startswith("<"):
+        remember_source(name, text)
     last: Value | None = None
     for cell in cells(text):
         last = None

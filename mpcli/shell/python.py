@@ -39,10 +39,9 @@ class Python:
     def run(self, source: str, name: str = "", line: int = 1) -> Result:
         """Run a cell and return the value of its last expression. Raises what it raises, `SyntaxError` at first."""
         self._count += 1
-        name = name or f"<shell {self._count}>"
-        if line == 1:
-            # So that a traceback can show the line as it was typed.
-            linecache.cache[name] = (len(source), None, [f"{text}\n" for text in source.split("\n")], name)
+        if not name:
+            name = f"<shell {self._count}>"
+            remember_source(name, source)
         result = Result(None, False)
         for piece in _pieces(language.parse(source, name, line)):
             result = self._run_piece(piece, name)
@@ -87,6 +86,11 @@ def short_traceback(error: BaseException) -> list[str]:
     told = traceback.TracebackException.from_exception(error, compact=True)
     _shorten(told)
     return "".join(told.format()).rstrip("\n").split("\n")
+
+
+def remember_source(name: str, source: str) -> None:
+    """Let tracebacks show the lines of what stands in no file."""
+    linecache.cache[name] = (len(source), None, [f"{line}\n" for line in source.split("\n")], name)
 
 
 def place(error: BaseException) -> str:

@@ -24,7 +24,7 @@ from mpcli.platform.contexts import Ask, Context, chosen, resolve
 from mpcli.shell import language
 from mpcli.shell.commands import CommandLine, Commands
 from mpcli.shell.events import Event, Failure, Interrupted, Leave, Raised, Value
-from mpcli.shell.export import Logged
+from mpcli.shell.export import Logged, example
 from mpcli.shell.interrupts import Interrupts
 from mpcli.shell.known import Known
 from mpcli.shell.language import Cell, Kind
@@ -239,7 +239,7 @@ def _logged(text: str, context: str | None, events: list[Event]) -> Logged:
         return Logged(text, context, failed=f"raised {type(event.error).__name__}")
     if isinstance(event, Interrupted):
         return Logged(text, context, failed="interrupted")
-    return Logged(text, context, value=event.value if isinstance(event, Value) else None)
+    return Logged(text, context, value=example(event.value) if isinstance(event, Value) else None)
 
 
 def _in_the_shell(text: str) -> str:

@@ -77,6 +77,8 @@ def test_a_file_and_a_pipe_run_the_same_language(shop: Shop, tmp_path: Path) -> 
     wrong = shop("shell", str(tmp_path / "wrong.py"))
     assert wrong.returncode == 1
     assert f'File "{tmp_path / "wrong.py"}", line 3, in <module>\n    1 / 0' in wrong.stderr
+    piped = shop("shell", stdin="/timeout 3\n\nx = {}\nx['y']\n")
+    assert "File \"<stdin>\", line 4, in <module>\n    x['y']\n" in piped.stderr
     missing = shop("shell", str(tmp_path / "missing.py"))
     assert missing.returncode == 1
     assert "missing.py: No such file" in missing.stderr

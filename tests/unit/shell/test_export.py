@@ -85,6 +85,7 @@ def test_another_context_is_another_caller() -> None:
 def test_a_test_asserts_what_is_the_same_the_next_time() -> None:
     text = script(
         Logged("mpa.sync.f()", None, value={"id": "x", "name": 'a"b'}),
+        Logged("mpa.sync.by_id()", None, value={"3f-9": 1}),
         Logged("mpa.sync.g()", None, value=[1]),
         Logged("mpa.sync.h()", None, value=True),
         Logged("mpa.sync.taken(1)", None, raised="EmailTaken"),
@@ -94,6 +95,7 @@ def test_a_test_asserts_what_is_the_same_the_next_time() -> None:
     assert text == (
         "    caller = caller_in(None)\n\n"
         '    result = caller.call("mpa.sync.f")\n    assert result.keys() == {"id", "name"}\n'
+        '    result = caller.call("mpa.sync.by_id")\n    assert isinstance(result, dict)\n'
         '    result = caller.call("mpa.sync.g")\n    assert isinstance(result, list)\n'
         '    result = caller.call("mpa.sync.h")\n    assert result is True\n'
         '    with pytest.raises(RemoteError) as caught:\n        caller.call("mpa.sync.taken", 1)\n'
