@@ -7,6 +7,8 @@ holds the two parsers against each other.
 
 from __future__ import annotations
 
+import sys
+
 from mpcli.cli.plain_words import plain_words
 
 TYPE_CHECKING = False
@@ -103,6 +105,8 @@ def run_request(request: CallRequest) -> int:
             hops=hops,
             ask=asker(),
             note=_note,
+            # For a person who waits; a script is told when the time is over.
+            meanwhile=_note if sys.stderr.isatty() else None,
         )
     finally:
         if hops is not None and (outcome is None or not options.as_json):

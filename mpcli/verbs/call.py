@@ -88,18 +88,21 @@ def call_task(
     yes: bool = False,
     ask: Ask | None = None,
     note: Note | None = None,
+    meanwhile: Note | None = None,
 ) -> Outcome:
     """Call `task` and return its result, or send it when it is an async one.
 
     The arguments are held against the signature first, unless `check` is False. `timeout` is in seconds; with `wait` it
     is also how long an async task's end is waited for. `delay` says when an async task may begin and until when; `hops`
-    is told when the message was where. The broker is `url` or else that of the context, as seen from
-    the folder `start`; `yes` and `ask` are for a context that wants to be asked (`allow_write`). `note` is told what
-    the caller should know while there is still something to wait for. Raises `MpError` in all of its kinds.
+    is told when the message was where. The broker is `url` or else that of the context, as seen from the folder
+    `start`; `yes` and `ask` are for a context that wants to be asked (`allow_write`). `note` is told what the caller
+    should know while there is still something to wait for, and `meanwhile`, after a second without a reply, what the
+    workers do. Raises `MpError` in all of its kinds.
     """
     return call_in(
         resolve(start, context), task, args, kwargs,
-        timeout=timeout, url=url, check=check, wait=wait, delay=delay, hops=hops, yes=yes, ask=ask, note=note,
+        timeout=timeout, url=url, check=check, wait=wait, delay=delay, hops=hops,
+        yes=yes, ask=ask, note=note, meanwhile=meanwhile,
     )  # fmt: skip
 
 
@@ -118,6 +121,7 @@ def call_in(
     yes: bool = False,
     ask: Ask | None = None,
     note: Note | None = None,
+    meanwhile: Note | None = None,
     lines: Lines | None = None,
 ) -> Outcome:
     """As `call_task`, in a context that was resolved already, and over open `lines`."""
@@ -128,7 +132,7 @@ def call_in(
             f"{name} is called and not sent: --countdown, --eta and --expires are for async tasks",
             "a call that no worker has begun expires with --timeout",
         )
-    attempt = Attempt(around, name, note or _ignore, lines, delay, hops)
+    attempt = Attempt(around, name, note or _ignore, lines, delay, hops, meanwhile)
     if check:
         args, kwargs = attempt.check(args, kwargs, url)
     allow_write(around, f"call {name}", yes, ask)
@@ -172,6 +176,7 @@ class Attempt:
         lines: Lines | None = None,
         delay: Delay | None = None,
         hops: Hops | None = None,
+        meanwhile: Note | None = None,
     ) -> None:
         self.around = around
         self.name = name
@@ -180,6 +185,7 @@ class Attempt:
         self.lines = lines if delay is None and hops is None else None
         self.delay = delay
         self.hops = hops
+        self.meanwhile = meanwhile
 
     def endpoint(self, url: str) -> Endpoint:
         """The broker: at `url`, or the context's."""
@@ -219,7 +225,10 @@ class Attempt:
                 return self.lines.call(endpoint.url, self.name, args, kwargs, timeout=timeout, nobody=nobody)
             from mpcli.wire.call import call
 
-            return call(endpoint.url, self.name, args, kwargs, timeout=timeout, nobody=nobody, hops=self.hops)
+            return call(
+                endpoint.url, self.name, args, kwargs,
+                timeout=timeout, nobody=nobody, hops=self.hops, told=self.meanwhile,
+            )  # fmt: skip
         except UnknownTask as error:
             likely = self.likely()
             error.hint = likely.hint(likely.source_tasks() or likely.live_tasks(endpoint)) or error.hint

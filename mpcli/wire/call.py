@@ -32,6 +32,7 @@ from mpcli.wire.verdict import not_kept, unconfirmed, undelivered
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpcli.bus.delay import Delay
+    from mpcli.wire.control import Control
     from mpcli.wire.hops import Hops
 
 REPLY_TO = "amq.rabbitmq.reply-to"
@@ -39,6 +40,7 @@ _WORK, _LOOK = 1, 2  # the channel that works, and the one whose close by the br
 _AGAIN = 15  # to look once more, when something is wrong
 _CONFIRM_WAIT = 10.0
 _LOOK_WAIT = 1.0
+_IMPATIENT = 1.0
 _PASSIVE: tuple[object, ...] = (True, False, False, False, False, {})
 
 
@@ -51,13 +53,14 @@ def call(
     timeout: float,
     nobody: Callable[[], None] | None = None,
     hops: Hops | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> object:
     """Call a sync task and return its result, within `timeout` seconds.
 
     `nobody` is called at once when no worker listens on the queue; it may raise to give up, else the wait goes on, for
-    one may come. `hops` are noted at the price of one more round trip. Raises `UnknownService`, `UnknownTask`,
-    `RemoteError`, `NoReply`, `BrokerError`, `EncodingFailed`, and `Interrupted` after Ctrl-C, when what had not begun
-    was revoked.
+    one may come. `told` hears after a second what the workers do meanwhile. `hops` are noted at the price of one more
+    round trip. Raises `UnknownService`, `UnknownTask`, `RemoteError`, `NoReply`, `BrokerError`, `EncodingFailed`, and
+    `Interrupted` after Ctrl-C, when what had not begun was revoked.
     """
     deadline = monotonic() + timeout
     message = sync_message(str(name), args, kwargs, REPLY_TO, timeout)
@@ -77,20 +80,21 @@ def call(
     if hops is not None:
         hops.begin(monotonic())
     with _connect(urls, name, timeout, first) as connection:
+        asker = _Asker(connection)
         try:
             if hops is not None:
                 hops.connected(connection)
                 connection.send(work(connection.frame_max))
                 hops.mark("published")
-            return _await_reply(connection, name, message.id, deadline, nobody, hops)
+            return _await_reply(asker, name, message.id, deadline, nobody, hops, told)
         except TimeoutError:
             from mpcli.wire.diagnosis import no_reply
 
-            raise no_reply(connection, name, message.id, timeout) from None
+            raise no_reply(asker.control(), name, message.id, timeout) from None
         except KeyboardInterrupt:
             from mpcli.wire.interruption import interrupted_call
 
-            raise interrupted_call(connection, name, message.id, deadline) from None
+            raise interrupted_call(asker.control(), name, message.id, deadline) from None
         finally:
             if hops is not None:
                 hops.finish(connection)
@@ -122,16 +126,53 @@ def look_frames(queue: str, channel: int = _LOOK) -> bytes:
     return CHANNEL_OPEN.frame(channel) + QUEUE_DECLARE.frame(channel, queue, *_PASSIVE)
 
 
+class _Asker:
+    """The one `Control` of a connection, made when it is first needed: most calls need none."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._control: Control | None = None
+
+    def control(self) -> Control:
+        if self._control is None:
+            from mpcli.wire.control import Control
+
+            self._control = Control(self.connection)
+        return self._control
+
+    def tell(self, name: TaskName, task_id: str, told: Callable[[str], None]) -> list[Incoming]:
+        """Tell what the workers do; what came for the call meanwhile is given back."""
+        from mpcli.wire.diagnosis import so_far
+
+        control = self.control()
+        text = so_far(control, name, task_id)
+        passed, control.passed = control.passed, []
+        if text and not any(incoming.method is BASIC_DELIVER for incoming in passed):
+            told(text)
+        return passed
+
+
 def _await_reply(
-    connection: Connection,
+    asker: _Asker,
     name: TaskName,
     task_id: str,
     deadline: float,
     nobody: Callable[[], None] | None,
     hops: Hops | None,
+    told: Callable[[str], None] | None,
 ) -> object:
+    connection = asker.connection
+    passed: list[Incoming] = []
+    until = min(deadline, monotonic() + _IMPATIENT) if told else deadline
     while True:
-        incoming = connection.receive(deadline)
+        try:
+            incoming = passed.pop(0) if passed else connection.receive(until)
+        except TimeoutError:
+            if told is None or until == deadline:
+                raise
+            until = deadline
+            passed = asker.tell(name, task_id, told)
+            continue
         if hops is not None and hops.take(incoming):
             continue
         if incoming.method is BASIC_DELIVER:
@@ -206,6 +247,6 @@ def send(
     except KeyboardInterrupt:
         from mpcli.wire.interruption import interrupted_send
 
-        raise interrupted_send(connection, name, message.id) from None
+        raise interrupted_send(name, message.id) from None
     except TimeoutError:
         raise unconfirmed(connection.url, name, _CONFIRM_WAIT, connection.blocked) from None

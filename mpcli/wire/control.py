@@ -71,15 +71,17 @@ class Running:
 
 
 class Control:
-    """Remote control over an open connection. Leaves channels 11 and 12 and an exclusive queue to the connection.
+    """Remote control over an open connection; one for each connection. Leaves channels 11 and 12 and an exclusive queue
+    to it.
 
     `passed` is what came on other channels while answers were waited for.
     """
 
     def __init__(self, connection: Connection) -> None:
         self.passed: list[Incoming] = []
-        self._connection = connection
+        self.connection = connection
         self._queue = ""
+        self._is_looking = False
 
     def survey(self, queue: str, wait: float = 0.5) -> Survey:
         """Who serves `queue`, in one round trip to the broker and one to the workers.
@@ -89,11 +91,14 @@ class Control:
         """
         found = Survey()
         ticket = new_id()
-        look = CHANNEL_OPEN.frame(_LOOK) + QUEUE_DECLARE.frame(_LOOK, queue, *_PASSIVE)
-        self._connection.send(look + self._request(ticket, "registered", {}, None))
+        look = b"" if self._is_looking else CHANNEL_OPEN.frame(_LOOK)
+        look += QUEUE_DECLARE.frame(_LOOK, queue, *_PASSIVE)
+        self._is_looking = True
+        self.connection.send(look + self._request(ticket, "registered", {}, None))
         try:
-            answer = self._connection.answer(QUEUE_DECLARE, channel=_LOOK, deadline=monotonic() + _BROKER_WAIT)
+            answer = self.connection.answer(QUEUE_DECLARE, channel=_LOOK, deadline=monotonic() + _BROKER_WAIT)
         except BrokerRefused as error:
+            self._is_looking = False
             if error.code != NOT_FOUND:
                 raise
             found.exists = False
@@ -166,7 +171,7 @@ class Control:
     def ask(self, method: str, arguments: dict[str, object], workers: list[str] | None = None) -> str:
         """Send a request to all workers, or to those that are named; the ticket is for `replies`."""
         ticket = new_id()
-        self._connection.send(self._request(ticket, method, arguments, workers))
+        self.connection.send(self._request(ticket, method, arguments, workers))
         return ticket
 
     def replies(self, ticket: str, deadline: float) -> Iterator[tuple[str, object]]:
@@ -196,7 +201,7 @@ class Control:
         )
         publish = BASIC_PUBLISH.frame(_ASK, PIDBOX, "", False, False)
         body = json.dumps(request).encode()
-        return frames + publish + encode_content(_ASK, properties, body, self._connection.frame_max)
+        return frames + publish + encode_content(_ASK, properties, body, self.connection.frame_max)
 
     def _listen(self) -> bytes:
         self._queue = f"mp.answers.{new_id()}"
@@ -210,7 +215,7 @@ class Control:
         """Worker and answer, as they come, until the deadline or until it is clear that none will come."""
         while True:
             try:
-                incoming = self._connection.receive(deadline)
+                incoming = self.connection.receive(deadline)
             except TimeoutError:
                 return
             if incoming.channel != _ASK:
@@ -220,7 +225,7 @@ class Control:
                 self._queue = ""
                 if incoming.values[0] == NOT_FOUND:
                     return  # no exchange: no worker with remote control was ever here
-                raise self._connection.refusal(incoming)
+                raise self.connection.refusal(incoming)
             if incoming.method is BASIC_DELIVER:
                 yield from _answers(incoming, ticket)
 

@@ -10,25 +10,40 @@ from time import localtime, strftime, time
 
 from mpcli.bus.naming import TaskName
 from mpcli.errors import BrokerError, NoReply
-from mpcli.wire.connection import Connection
 from mpcli.wire.control import Control, Running, Survey
 from mpcli.wire.verdict import held_back, unanswered, unexplained
 
 # Seconds for those that are known to be there; spent only on one that is stuck.
 _WAIT = 0.6
+_SHORT_WAIT = 0.2
 _SHOWN = 3
 _RETRY = "give it longer with --timeout, or start more workers; this call will not run later"
 
 
-def no_reply(connection: Connection, name: TaskName, task_id: str, timeout: float) -> NoReply:
+def so_far(control: Control, name: TaskName, task_id: str) -> str:
+    """What a call that has no answer yet waits for, in a few words; nothing when that cannot be said."""
+    try:
+        survey = control.survey(name.queue, _SHORT_WAIT)
+        active = control.active(list(survey.workers), _SHORT_WAIT) if survey.workers else {}
+    except BrokerError:
+        return ""
+    running = [(worker, task) for worker, tasks in active.items() for task in tasks]
+    for worker, task in running:
+        if task.id == task_id:
+            return f"{name} runs on {worker} since {since(task)}"
+    if not running:
+        return ""
+    return f"{name} waits, for {name.queue} is busy: {_shown(running)}{_waiting(survey)}"
+
+
+def no_reply(control: Control, name: TaskName, task_id: str, timeout: float) -> NoReply:
     """The error for a call that was not answered within `timeout` seconds, over the connection that it was made on.
 
     The broker drops the call with its time; where a worker has fetched it and not begun, it is revoked.
     """
     begun = f"no reply from {name} in {timeout:g} s"
-    if connection.blocked:
-        return held_back(name, timeout, connection.blocked)
-    control = Control(connection)
+    if control.connection.blocked:
+        return held_back(name, timeout, control.connection.blocked)
     try:
         survey = control.survey(name.queue, _WAIT)
         if survey.exists and not survey.consumers:
@@ -81,11 +96,14 @@ def _busy(begun: str, name: TaskName, task_id: str, survey: Survey, active: dict
             )
     listening = f"{_listening(survey.consumers)} on {name.queue}"
     if running:
-        shown = [f"{worker} runs {task.name} since {since(task)}" for worker, task in running[:_SHOWN]]
-        shown += [f"{len(running) - _SHOWN} more"] if len(running) > _SHOWN else []
-        return NoReply(f"{begun}: {listening}, busy: {'; '.join(shown)}{_waiting(survey)}", _RETRY)
+        return NoReply(f"{begun}: {listening}, busy: {_shown(running)}{_waiting(survey)}", _RETRY)
     idle = f"{begun}: {listening} and {'runs' if survey.consumers == 1 else 'run'} nothing now{_waiting(survey)}"
     return NoReply(idle, "it ended as its time ran out, or the process that ran it died: look into the worker's log")
+
+
+def _shown(running: list[tuple[str, Running]]) -> str:
+    shown = [f"{worker} runs {task.name} since {since(task)}" for worker, task in running[:_SHOWN]]
+    return "; ".join(shown + ([f"{len(running) - _SHOWN} more"] if len(running) > _SHOWN else []))
 
 
 def since(task: Running) -> str:

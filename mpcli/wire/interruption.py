@@ -10,7 +10,6 @@ from time import monotonic
 
 from mpcli.bus.naming import TaskName
 from mpcli.errors import Interrupted, MpError
-from mpcli.wire.connection import Connection
 from mpcli.wire.control import Control, Running, Survey
 from mpcli.wire.diagnosis import since
 from mpcli.wire.methods import BASIC_DELIVER
@@ -19,9 +18,8 @@ from mpcli.wire.methods import BASIC_DELIVER
 _WAIT = 0.4
 
 
-def interrupted_call(connection: Connection, name: TaskName, task_id: str, deadline: float) -> Interrupted:
+def interrupted_call(control: Control, name: TaskName, task_id: str, deadline: float) -> Interrupted:
     """Revoke the call and ask the workers whether they had begun it. `deadline` is that of the call."""
-    control = Control(connection)
     try:
         survey = control.survey(name.queue, _WAIT)
         workers = list(survey.workers)
@@ -64,13 +62,8 @@ def _expiry(deadline: float) -> str:
     return f"; else it expires in {left:.0f} s" if left >= 1 else "; else it has expired"
 
 
-def interrupted_send(connection: Connection, name: TaskName, task_id: str) -> Interrupted:
-    """Revoke an async task that the broker had not confirmed yet."""
-    try:
-        control = Control(connection)
-        workers = list(control.survey(name.queue, _WAIT).workers)
-        control.revoke(task_id, workers)
-        hint = "it was revoked at the workers that run now" if workers else "no worker runs now to revoke it at"
-    except MpError as error:
-        hint = f"it could not be revoked: {error}"
-    return Interrupted(f"interrupted before the broker confirmed {name} {task_id}: it may run all the same", hint)
+def interrupted_send(name: TaskName, task_id: str) -> Interrupted:
+    """For an async task that was published, and not confirmed yet."""
+    return Interrupted(
+        f"interrupted before the broker confirmed {name}: it may run all the same", f"its id is {task_id}"
+    )

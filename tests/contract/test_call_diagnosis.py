@@ -168,15 +168,27 @@ def test_ctrl_c_in_a_terminal(place, tmp_path):
     environ = {**os.environ, "MP_SYNC_URL": place.broker.url}
     words = [MP, "call", "mpready.sync.wait", f"file={end}", "--timeout", "60"]
     with Terminal(words, place.folder, environ, columns=160) as terminal:
-        until(end.with_suffix(".begun").exists)
+        terminal.see("mp: mpready.sync.wait runs on mpready@h since")  # a person is told while the call lasts
         terminal.send(ctrl("c"))
         assert terminal.wait() == 130
-        lines = [line for line in terminal.lines if line]
+        _, *lines = [line for line in terminal.lines if line]
     assert lines[0] == "^C"
     assert lines[1] == "mp: interrupted: mpready.sync.wait had begun, runs on, and its result is lost"
     assert lines[2].startswith("    the worker mpready@h has been running it since")
     assert len(lines) == 3
     end.touch()
+
+
+def test_a_person_is_told_what_a_busy_worker_does_and_gets_the_result(place, tmp_path):
+    end = tmp_path / "end"
+    running = place.begun(end)
+    environ = {**os.environ, "MP_SYNC_URL": place.broker.url}
+    with Terminal([MP, "call", "mpready.sync.wait", f"file={end}"], place.folder, environ, columns=160) as terminal:
+        terminal.see("mp: mpready.sync.wait waits, for mpready.sync is busy: mpready@h runs mpready.sync.wait since")
+        end.touch()
+        assert terminal.wait() == 0
+        assert terminal.lines[1] == "null"
+    assert running.communicate(timeout=30) == ("null\n", "")
 
 
 def test_a_worker_that_answers_nobody(place, tmp_path):
