@@ -111,19 +111,27 @@ class _Screen:
         """Show it when it is there; what there is, when it is interrupted."""
         from contextlib import closing
 
-        from mpcli.render.console import print_note
-        from mpcli.verbs.trace_live import Tapping
+        from mpcli.render.console import print_note, wants_colour
+        from mpcli.render.trace import GrowingTree
+        from mpcli.verbs.trace_live import Growing, Tapping
 
         tapping: Tapping | None = None
-        with closing(events):
+        growing = GrowingTree(self._parameters)
+        animated = not self._as_json and wants_colour(True)
+        with closing(events), closing(growing):
             try:
                 for event in events:
                     if isinstance(event, Tapping):
                         tapping = event
                         print_note(f"mp: tapping {', '.join(event.services)}; Ctrl-C shows what there is")
+                    elif isinstance(event, Growing):
+                        if animated:
+                            growing.show(event.trace)
                     else:
+                        growing.close()
                         self.show(event)
             except KeyboardInterrupt:
+                growing.close()
                 found = tapping.so_far() if tapping is not None else None
                 if found is not None:
                     self.show(found)

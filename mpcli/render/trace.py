@@ -13,6 +13,8 @@ from mpcli.verbs.trace import Trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.live import Live
     from rich.text import Text
 
 _BAD = "bold red"
@@ -123,19 +125,46 @@ def error_of(attempt: Attempt) -> str:
 
 
 def _print_tree(trace: Trace, parameters: Parameters) -> None:
+    rich_console().print(_tree(trace, parameters), overflow="ellipsis", no_wrap=True, crop=True)
+
+
+def _tree(trace: Trace, parameters: Parameters) -> Group:
+    from rich.console import Group
     from rich.text import Text
     from rich.tree import Tree
 
-    first = trace.steps[0]
-    top = Tree(_label(first, trace, parameters), guide_style="dim")
+    top = Tree(_label(trace.steps[0], trace, parameters), guide_style="dim")
     above = [top]  # the branch that was last made at each depth
     for step in trace.steps[1:]:
         depth = min(step.depth, _DEEPEST)
         branch = above[depth - 1].add(_label(step, trace, parameters))
         above[depth:] = [branch]
-    console = rich_console()
-    console.print(top, overflow="ellipsis", no_wrap=True, crop=True)
-    console.print(Text(_summary(trace), style="dim"))
+    return Group(top, Text(_summary(trace), style="dim", no_wrap=True, overflow="ellipsis"))
+
+
+class GrowingTree:
+    """The tree while it grows, where a terminal can draw over what it showed; the whole one takes its place."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self._live: Live | None = None
+
+    def show(self, trace: Trace) -> None:
+        """Draw it, over the one before."""
+        if self._live is None:
+            from rich.live import Live
+
+            console = rich_console()
+            self._live = Live(console=console, transient=True, auto_refresh=False)
+            self._live.start()
+            console.show_cursor(True)  # which it hides, and a process that is killed would never show again
+        self._live.update(_tree(trace, self._parameters), refresh=True)
+
+    def close(self) -> None:
+        """Take it away."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
 
 def _label(step: Step, trace: Trace, parameters: Parameters) -> Text:
@@ -154,7 +183,7 @@ def _label(step: Step, trace: Trace, parameters: Parameters) -> Text:
     for at in step.deaths:
         label.append(f"\ndead letter at +{duration(at - trace.begun)} on {escape_line(step.broker)}", _BAD)
     if step.planned:
-        label.append("\nnot sent", "dim")
+        label.append("\nnot sent" if trace.complete else "\nto come", "dim")
     return label
 
 

@@ -20,31 +20,32 @@ _MOST = 50_000
 class Trace:
     """The tasks of one root, parents in front of their children.
 
-    `begun` and `ended` are the first and the last that is known of it, in seconds since 1970. `dropped` and `gaps` tell
-    that a part of it may not have been seen.
+    `begun` and `ended` are the first and the last that is known of it, in seconds since 1970. `complete` tells that
+    nothing more is to come, `dropped` and `gaps` that a part of it may not have been seen.
     """
 
-    __slots__ = ("begun", "dropped", "ended", "gaps", "root_id", "steps")
+    __slots__ = ("begun", "complete", "dropped", "ended", "gaps", "root_id", "steps")
 
     def __init__(self, root_id: str, steps: list[Step], dropped: int = 0, gaps: int = 0) -> None:
         self.root_id = root_id
         self.steps = steps
         self.begun = min((at for step in steps if (at := step.begun) is not None), default=0.0)
         self.ended = max((at for step in steps if (at := step.ended) is not None), default=0.0)
+        self.complete = _is_complete(steps)
         self.dropped = dropped
         self.gaps = gaps
 
-    @property
-    def complete(self) -> bool:
-        """Whether every task that was sent has ended, and none of those that ended well has still one to send."""
-        by_id = {step.id: step for step in self.steps}
-        for step in self.steps:
-            parent = by_id.get(step.parent_id)
-            if step.planned and parent is not None and parent.attempts and parent.attempts[-1].outcome == "succeeded":
-                return False
-            if step.attempts and not step.done:
-                return False
-        return True
+
+def _is_complete(steps: list[Step]) -> bool:
+    """Whether every task that was sent has ended, and none of those that ended well has still one to send."""
+    by_id = {step.id: step for step in steps}
+    for step in steps:
+        parent = by_id.get(step.parent_id)
+        if step.planned and parent is not None and parent.attempts and parent.attempts[-1].outcome == "succeeded":
+            return False
+        if step.attempts and not step.done:
+            return False
+    return True
 
 
 class Collector:

@@ -23,7 +23,7 @@ from mpcli.wire.events import task_events
 from mpcli.wire.taps import Arrived, Dropped, Event, Gap, Place, Ready, watch
 
 PATIENCE = 30.0
-_PULSE = 0.1
+_PULSE, _GROWTH = 0.1, 0.25
 # Seconds without news after which a trace that has all its ends is taken for whole: two brokers have no common order.
 _SETTLED = 0.5
 
@@ -38,7 +38,16 @@ class Tapping:
         self.so_far = so_far
 
 
-TraceEvent = Tapping | Trace
+class Growing:
+    """There is more of it, and more to come."""
+
+    __slots__ = ("trace",)
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+
+TraceEvent = Tapping | Growing | Trace
 
 
 def trace_live(
@@ -153,8 +162,9 @@ class _Watcher:
         root_id = self._collector.roots.found
         return self._collector.trace(root_id) if root_id else None
 
-    def run(self, seconds: float, call: _Call | None = None) -> Generator[Tapping, None, None]:
+    def run(self, seconds: float, call: _Call | None = None) -> Generator[Tapping | Growing, None, None]:
         """Collect."""
+        told = 0.0
         with closing(watch(self._places, seconds=seconds, pulse=_PULSE)) as events:
             for event in events:
                 if isinstance(event, Ready):
@@ -166,6 +176,9 @@ class _Watcher:
                 self._take(event)
                 if self._is_whole(call):
                     return
+                if monotonic() - told > _GROWTH and self._collector.news > told and (found := self.so_far()):
+                    told = monotonic()
+                    yield Growing(found)
 
     def _take(self, event: Event) -> None:
         collector = self._collector
