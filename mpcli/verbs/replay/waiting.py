@@ -70,7 +70,8 @@ class Waiter:
         self._lines = lines
         self._summary = summary
         self._comparison = comparison
-        self._waiting: dict[str, Planned] = {}
+        # By id, those that wait: several, where a queue held a task twice.
+        self._waiting: dict[str, list[Planned]] = {}
         self._told: deque[Outcome] = deque()
         self._halves: dict[str, _Half] = {}
         self._followers = {mode: stack.enter_context(Follower(line.url, mode)) for mode, line in lines.items()}
@@ -82,12 +83,19 @@ class Waiter:
         for planned in batch:
             task_id = planned.rewritten.id
             if task_id:
-                self._waiting[task_id] = planned
-                self._followers[planned.seen.broker].follow(task_id, self._told.append)
+                self._waiting.setdefault(task_id, []).append(planned)
+                self._follow(planned)
+
+    def _follow(self, planned: Planned) -> None:
+        self._followers[planned.seen.broker].follow(planned.rewritten.id, self._told.append)
 
     def forget(self, planned: Planned) -> None:
         """It was not sent after all."""
-        self._waiting.pop(planned.rewritten.id, None)
+        alike = self._waiting.get(planned.rewritten.id, [])
+        if planned in alike:
+            alike.remove(planned)
+            if not alike:
+                del self._waiting[planned.rewritten.id]
 
     def ended(self) -> Iterator[Ended]:
         """Those that have ended since the last look."""
@@ -103,12 +111,20 @@ class Waiter:
         for task_id, half in list(self._halves.items()):
             if half.is_whole or half.until <= now:
                 del self._halves[task_id]
-                yield self._end(self._waiting.pop(task_id), half)
+                yield self._end(self._first(task_id), half)
+
+    def _first(self, task_id: str) -> Planned:
+        """Who waits longest for it, and does no more."""
+        first, *others = self._waiting.pop(task_id)
+        if others:
+            self._waiting[task_id] = others
+            self._follow(others[0])  # a task that has ended is not followed any longer
+        return first
 
     def _half(self, task_id: str) -> _Half:
         half = self._halves.get(task_id)
         if half is None:
-            broker = self._waiting[task_id].seen.broker
+            broker = self._waiting[task_id][0].seen.broker
             half = self._halves[task_id] = _Half(replies=broker == Mode.SYNC, events=self._followers[broker].hears)
         return half
 
@@ -122,16 +138,16 @@ class Waiter:
                 deadline = monotonic() + seconds
                 yield ended
             yield None
-        for planned in list(self._waiting.values()):
+        for planned in [one for alike in self._waiting.values() for one in alike]:
             self._summary.silent += 1
             yield self._judged(Ended(planned, None))
         self._waiting.clear()
 
     def _take_reply(self, properties: dict[str, object], body: bytes) -> None:
         task_id = str(properties.get("correlation_id"))
-        planned = self._waiting.get(task_id)
-        if planned is None:
+        if task_id not in self._waiting:
             return
+        planned = self._waiting[task_id][0]
         told = {"hostname": ""}
         value: object = None
         try:

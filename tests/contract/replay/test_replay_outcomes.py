@@ -113,6 +113,21 @@ def test_async_tasks_are_followed_by_their_events(bus) -> None:
     assert (done.summary.outcomes, done.summary.failed, done.summary.silent) == (600, 0, 0)
 
 
+def test_a_task_that_is_there_twice_ends_twice(bus) -> None:
+    bus.queue("waiting")
+    twice = [bus.task(1), bus.task(2), bus.task(1)]
+    deaths = [{"queue": "q", "exchange": "mplogin", "routing-keys": ["mplogin.async.mail"], "reason": "rejected"}]
+    for one in twice:
+        sent = one.changed(headers={**one.headers, "x-death": deaths})
+        bus.publish(Message("", "waiting", sent.raw_properties, sent.body))
+    with Worker(bus.brokers.async_.url, "mplogin.async", lambda args, task_id: args[0]):
+        done = bus.run("waiting", way=Way(wait=20.0))
+    assert done.counts() == (3, 3, 0, 0, 0, 0)
+    assert [one.outcome.result for one in ended(done)] == ["1", "2", "1"]
+    assert (done.summary.outcomes, done.summary.silent) == (3, 0)
+    assert "retries, or the same task twice" in done.plan.warnings[0]
+
+
 def test_the_outcome_is_held_against_the_recorded_one(bus) -> None:
     file = bus.folder / "seen.mprec"
     ids = [bus.task(n).headers["id"] for n in range(7)]
