@@ -120,25 +120,40 @@ def keystrokes(platforms: Mapping[int, Path], folder: Path, env: Mapping[str, st
     """From a key to the last of what it changes on the screen, the menu included."""
     print("## A keystroke in `mp shell`, to the screen (ms)\n")
     print("Typing the beginnings, middles and letters of task names; a frame is 16 ms.\n")
-    print("| tasks | keys | p50 | p99 | worst |\n|---|---|---|---|---|")
+    print("The last column is the shell's own processor time for a key, which a busy machine does not change.\n")
+    print("| tasks | keys | p50 | p99 | worst | of a processor |\n|---|---|---|---|---|---|")
     for size, where in platforms.items():
         with Terminal(["mp", "shell"], where, env, 110, 30) as terminal:
             terminal.see(lambda terminal=terminal: "sync ✗ async ✗" in terminal.bar)
-            row(f"{size:,}", list(typed(terminal, queries(size))))
+            measure(f"{size:,}", terminal, queries(size))
     (folder / "peer.py").write_text(PEER)
     (folder / "names").write_text("\n".join(names(SIZES[-1])))
     for what, words, count, quiet in (("no completion: the floor", [], 40, QUIET), (FUZZY, ["names"], 6, 0.4)):
         with Terminal([sys.executable, "peer.py", *words], folder, env, 110, 30) as terminal:
             terminal.see("local>")
-            row(f"prompt_toolkit, {what}", list(typed(terminal, queries(SIZES[-1])[:count], quiet)))
+            measure(f"prompt_toolkit, {what}", terminal, queries(SIZES[-1])[:count], quiet)
     print()
 
 
-def row(name: str, values: list[float]) -> None:
+def measure(name: str, terminal: Terminal, words: list[str], quiet: float = QUIET) -> None:
+    """Type the words, and print their row."""
+    settle(terminal)
+    before = processor(terminal)
+    values = list(typed(terminal, words, quiet))
+    row(name, values, f" {(processor(terminal) - before) / len(values):.1f} |")
+
+
+def processor(terminal: Terminal) -> float:
+    """Milliseconds of processor time that the program has used (proc(5), fields 14 and 15 of stat)."""
+    fields = Path(f"/proc/{terminal.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def row(name: str, values: list[float], more: str = "") -> None:
     """One line of a table."""
     values.sort()
     p99 = values[min(int(len(values) * 0.99), len(values) - 1)]
-    print(f"| {name} | {len(values)} | {statistics.median(values):.2f} | {p99:.2f} | {values[-1]:.2f} |")
+    print(f"| {name} | {len(values)} | {statistics.median(values):.2f} | {p99:.2f} | {values[-1]:.2f} |{more}")
 
 
 def queries(size: int) -> list[str]:
