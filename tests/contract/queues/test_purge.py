@@ -1,6 +1,7 @@
 """`mp purge`: only what was counted, only what was meant, each one saved before it is gone."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,19 @@ def test_killed_at_any_moment_file_and_queue_hold_everything(here, tmp_path, kil
     assert left <= {n for n in range(3000) if n % 3 == 0}
     if not some:
         assert len(json.loads(out)) > 3
+
+
+def test_cut_off_in_the_middle_file_and_queue_hold_everything(here, tmp_path) -> None:
+    here.fill("async", "mplogin.dead", 5000)
+    file = tmp_path / "backup.mprec"
+    process = here.start("purge", "mplogin.dead", "--yes", "--backup", str(file))
+    assert "Removing" in process.stderr.readline()
+    deadline = time.monotonic() + 30
+    while not file.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    here.brokers.async_.close_connections()
+    _, err = process.communicate(timeout=30)
+    assert process.returncode in (0, 6), err  # it may have been quicker
+    assert "Traceback" not in err
+    left = {here.number(message) for message in here.all_of("async", "mplogin.dead")}
+    assert left | set(saved(here, file)) == set(range(5000))
