@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import shutil
 import statistics
 import subprocess
 import sys
@@ -22,7 +20,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bench_broker import broker
-from bench_tail import message, table
+from bench_tail import build_c, message, table
 
 from mpcli.recording.reader import Reader
 from mpcli.recording.writer import Writer
@@ -133,19 +131,6 @@ with app.producer_pool.acquire(block=True) as producer:
 """
 
 
-def build_c(folder: Path) -> Path | None:
-    """The C loop, or None where there is no compiler or no library."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        return None
-    source, program = folder / "publish.c", folder / "publish"
-    source.write_text(C_LOOP)
-    flags = shlex.split(os.environ.get("CFLAGS", "")), shlex.split(os.environ.get("LDFLAGS", ""))
-    command = [compiler, "-O2", *flags[0], str(source), "-o", str(program), *flags[1], "-lrabbitmq"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return program if done.returncode == 0 else None
-
-
 def varied(number: int) -> Message:
     """A message of its own id, with headers of many types."""
     one = message()
@@ -165,7 +150,7 @@ class Bench:
         parts = urlsplit(url)
         self.where = [str(parts.hostname), str(parts.port), str(parts.username), unquote(str(parts.password))]
         self.where.append(unquote(parts.path[1:]) or "/")
-        self.program = build_c(folder)
+        self.program = build_c(folder, C_LOOP)
         with connect(url) as connection:
             connection.request(EXCHANGE_DECLARE, EXCHANGE, "topic", False, True, False, False, False, {})
             connection.request(QUEUE_DECLARE, QUEUE, False, True, False, False, False, {})

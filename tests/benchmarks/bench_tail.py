@@ -129,13 +129,13 @@ def publish(connection: Connection, total: int) -> float:
     return total / (time.perf_counter() - started)
 
 
-def build_c(folder: Path) -> Path | None:
-    """The C loop, or None where there is no compiler or no library."""
+def build_c(folder: Path, code: str = C_LOOP) -> Path | None:
+    """A C loop, or None where there is no compiler or no library."""
     compiler = shutil.which("cc")
     if compiler is None:
         return None
     source, program = folder / "loop.c", folder / "loop"
-    source.write_text(C_LOOP)
+    source.write_text(code)
     flags = shlex.split(os.environ.get("CFLAGS", "")), shlex.split(os.environ.get("LDFLAGS", ""))
     command = [compiler, "-O2", *flags[0], str(source), "-o", str(program), *flags[1], "-lrabbitmq"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
