@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Seconds after which the journal knows that a message was handed out. Most are acknowledged sooner.
 _TOUCHED = 0.1
+# Seconds after which the journal commits when nobody waits for a confirm. What is acknowledged sooner never gets there.
+_LAZY = 0.01
 _INBOX = 256 * 1024
 REPLY_TO = "amq.rabbitmq.reply-to"
 
@@ -56,6 +58,7 @@ class Broker:
         self._dirty: list[Link] = []
         self._unconfirmed: dict[Channel, None] = {}
         self._blocked: set[Connection] = set()
+        self._lazy: asyncio.TimerHandle | None = None
         self._cancelled: list[tuple[Channel, str]] = []
         if data is not None:
             self._recover(data)
@@ -101,7 +104,9 @@ class Broker:
         return self.loop.call_later(seconds, run)
 
     def after_commit(self, channel: Channel) -> None:
-        """The channel owes a confirm for something that the journal has not committed yet."""
+        """The channel owes a confirm for something that the journal has not committed yet: it will, after this turn."""
+        if not self._unconfirmed:
+            self.loop.call_soon(self.commit)
         self._unconfirmed[channel] = None
 
     def cancel_later(self, channel: Channel, tag: str) -> None:
@@ -181,8 +186,13 @@ class Broker:
 
     # -- start and end ---------------------------------------------------------------------------------------------
 
-    def _commit_soon(self) -> None:
-        self.loop.call_soon(self.commit)
+    def _commit_later(self) -> None:
+        if self._lazy is None:
+            self._lazy = self.loop.call_later(_LAZY, self._commit_lazily)
+
+    def _commit_lazily(self) -> None:
+        self._lazy = None
+        self.commit()
 
     def _commit_touched_later(self) -> None:
         self.loop.call_later(_TOUCHED, self._commit_touched)
@@ -195,14 +205,14 @@ class Broker:
                 self.fail(error)
 
     def _recover(self, data: Path) -> None:
-        journal, note = open_journal(data, self._commit_soon, self._commit_touched_later)
+        journal, note = open_journal(data, self._commit_later, self._commit_touched_later)
         try:
             self._load(journal)
         except (sqlite3.Error, ProtocolError, LookupError, TypeError, ValueError) as error:
             # The file can be opened but what it says cannot be understood.
             journal.close()
             self.vhosts.clear()
-            journal, note = start_anew(data, error, self._commit_soon, self._commit_touched_later)
+            journal, note = start_anew(data, error, self._commit_later, self._commit_touched_later)
             self._load(journal)
         if note:
             self.notes.append(note)

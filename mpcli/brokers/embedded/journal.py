@@ -1,7 +1,7 @@
 """What survives a restart: durable exchanges, queues, bindings and messages, in one SQLite file.
 
-Everything that happens in one turn of the event loop is one transaction. With `synchronous=NORMAL` in WAL mode a
-committed transaction survives the death of the process (`kill -9`), not a power cut
+Everything between two commits is one transaction; its owner commits before it sends a confirm. With
+`synchronous=NORMAL` in WAL mode a committed transaction survives the death of the process (`kill -9`), not a power cut
 (https://www.sqlite.org/pragma.html#pragma_synchronous).
 """
 
@@ -87,7 +87,7 @@ class NullJournal:
 class Journal(NullJournal):
     """The file, and what of it is not committed yet.
 
-    `on_pending` is called when a transaction begins to fill, so that its owner commits it at the end of the turn,
+    `on_pending` is called when a transaction begins to fill, so that its owner commits it some time later,
     `on_touched` when there are delivery counts to write, so that its owner calls `commit_touched` some time later.
     """
 
@@ -100,6 +100,7 @@ class Journal(NullJournal):
         self._added: dict[int, tuple[int, Entry]] = {}
         self._removed: list[int] = []
         self._touched: dict[int, Entry] = {}
+        self._touch_awaited = False
         self._last_queue = connection.execute("SELECT coalesce(max(id), 0) FROM queue").fetchone()[0]
         self.pending = False
 
@@ -128,7 +129,8 @@ class Journal(NullJournal):
 
     def touch(self, entry: Entry) -> None:
         """Write its delivery count soon, if it is not gone by then: most are."""
-        if not self._touched:
+        if not self._touch_awaited:
+            self._touch_awaited = True
             self._on_touched()
         self._touched[entry.position] = entry
 
@@ -157,6 +159,10 @@ class Journal(NullJournal):
 
     def commit_touched(self) -> None:
         """Write the delivery counts. Raises `JournalFailed`."""
+        self._touch_awaited = False
+        if not self._touched:
+            return
+        self.commit()  # what is not there yet could not be counted
         counts = [(entry.count + 1, position) for position, entry in self._touched.items()]
         self._touched.clear()
         try:
