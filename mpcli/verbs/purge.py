@@ -124,7 +124,8 @@ def _plan(around: Context, place: QueuePlace, chosen: bool, spend: bool, backup:
 def _default_backup(around: Context, queue: str) -> Path:
     folder = around.runtime or user_folder("XDG_STATE_HOME", os.path.join(".local", "state"))
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return Path(folder) / _FOLDER / f"{around.name}.{queue.replace(os.sep, '_')}.{moment}.mprec"
+    named = "".join(sign if sign.isalnum() or sign in "._-" else "_" for sign in queue[:100])
+    return Path(folder) / _FOLDER / f"{around.name}.{named}.{moment}.mprec"
 
 
 def _confirm(around: Context, plan: PurgePlan, yes: bool, ask: Ask | None) -> None:

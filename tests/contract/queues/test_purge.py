@@ -51,6 +51,16 @@ def test_only_what_matches_and_the_rest_keeps_its_place(here, tmp_path, mode, qu
     assert saved(here, file) == [7, *range(200, 210), *(n for n in range(1, 200, 2) if n != 7)]
 
 
+def test_the_name_of_a_queue_is_no_path(here) -> None:
+    here.declare("sync", "../\x1b[31m/odd name")
+    here.fill("sync", "../\x1b[31m/odd name", 1)
+    file = Path(remove(here, "../\x1b[31m/odd name").backup)
+    assert file.parent == here.home / "state" / "mp" / "purged"
+    assert file.name.startswith("local..._")
+    assert "\x1b" not in file.name
+    assert saved(here, file) == [0]
+
+
 def test_none_that_matches_and_no_backup(here, tmp_path) -> None:
     here.fill("sync", "mplogin.sync", 5)
     with pytest.raises(NotFound, match="no message"):
