@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from mpcli.shell import language
 
+_STDLIB = str(Path(os.__file__).parent) + os.sep
 _HOME = str(Path(__file__).parents[1]) + os.sep
 
 
@@ -95,7 +96,7 @@ def remember_source(name: str, source: str) -> None:
 
 def place(error: BaseException) -> str:
     """The line of the user's code that raised; empty for the only line of what was typed at a prompt."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_of_others(frame.filename)]
     if not frames or (len(frames) == 1 and frames[0].lineno == 1 and frames[0].filename.startswith("<")):
         return ""
     inside = "" if frames[-1].name == "<module>" else f", in {frames[-1].name}"
@@ -107,6 +108,10 @@ def _shorten(told: traceback.TracebackException) -> None:
     for inner in (told.__cause__, told.__context__):
         if inner is not None:
             _shorten(inner)
+
+
+def _is_of_others(file: str) -> bool:
+    return _is_ours(file) or "site-packages" in file or file.startswith(_STDLIB)
 
 
 def _is_ours(file: str) -> bool:

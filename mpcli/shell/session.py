@@ -138,7 +138,8 @@ class Session:
         except MpError as error:
             self.failure = error
             error.message, error.hint = _in_the_shell(error.message), _in_the_shell(error.hint)
-            events = [Failure(error, time.perf_counter() - began, place(error))]
+            where = place(error) if cell.kind is Kind.PYTHON else ""
+            events = [Failure(error, time.perf_counter() - began, where)]
         except KeyboardInterrupt as interrupt:
             events = [Interrupted(" ".join(map(str, interrupt.args)))]
         except SystemExit as end:

@@ -47,6 +47,7 @@ def test_the_value_of_the_last_expression_is_json_in_a_pipe(shop: Shop) -> None:
         ("/taisl", 2, "did you mean /tail?"),
         ("{}['u']", 1, "KeyError: 'u'"),
         ("raise SystemExit(9)", 9, ""),
+        ("/describe mplogin.sync.regster", 5, "did you mean mplogin.sync.register?"),
         ("/context nowhere", 2, "there is no context 'nowhere'"),
     ],
 )
@@ -55,6 +56,7 @@ def test_the_exit_code_is_that_of_what_failed(shop: Shop, code: str, exit_code: 
     assert (done.returncode, done.stdout) == (exit_code, "")
     assert told in done.stderr
     assert "mpcli/" not in done.stderr
+    assert "typer" not in done.stderr
 
 
 def test_a_file_and_a_pipe_run_the_same_language(shop: Shop, tmp_path: Path) -> None:

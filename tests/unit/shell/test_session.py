@@ -140,6 +140,8 @@ def test_a_failure_says_where_in_the_users_code(session: Session) -> None:
     assert event.where == "nightly.py, line 8"
     (event,) = session.run("/timeout x")
     assert event.where == ""
+    (event,) = session.run("\nimport functools\nfunctools.reduce(lambda a, b: mplogin.sync.login(), [1, 2])")
+    assert event.where == "<shell 4>, line 3, in <lambda>"
 
 
 def test_arguments_are_checked_before_anything_is_sent(session: Session) -> None:
