@@ -113,12 +113,13 @@ class _Spinner:
         self._drawn = True
 
     def _wonder(self) -> None:
-        if self._stopped.wait(_WONDER):
-            return
-        try:
-            self._ask_workers()
-        except (MpError, OSError):
-            return  # the call itself will tell what is wrong
+        wait = _WONDER
+        while not self._stopped.wait(wait):
+            wait = _ASK_EVERY
+            try:
+                self._ask_workers()
+            except (MpError, OSError):
+                continue  # the call itself will tell what is wrong; what is only slow answers the next time
 
     def _ask_workers(self) -> None:
         from mpcli.wire.control import Control

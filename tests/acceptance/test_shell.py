@@ -85,7 +85,7 @@ def test_async_tasks_blocks_and_questions(opened: Open) -> None:
 
 
 def test_ctrl_c_ends_the_call_and_never_the_session(opened: Open, shop: Shop) -> None:
-    shell = _ready(opened(columns=100))
+    shell = _ready(opened("--timeout", "90", columns=100))
     worker = _pid(shop, "mpwallet.sync")
     os.kill(worker, signal.SIGSTOP)
     try:
