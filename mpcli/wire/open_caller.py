@@ -178,8 +178,8 @@ class OpenCaller:
 
     def _wait(self) -> bool:
         """Sleep until there is something to do; whether the connection has something to read."""
-        if self._line.hurried:
-            return True
+        if self._inbox or self._line.hurried:
+            return True  # the byte that told of the inbox may be read already, in a turn that a break cut short
         connection = self._line.connection
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)

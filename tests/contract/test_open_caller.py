@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -247,6 +247,57 @@ def test_a_peer_that_falls_silent_fails_what_waits_and_the_next_call_takes_anoth
             with pytest.raises(BrokerUnreachable, match="silent"):
                 waiting.result()
             assert call(caller, value=2, timeout=25) == 2
+
+
+@contextmanager
+def severable(broker):
+    """A relay whose connections the test can cut; yields its port and the function that cuts."""
+    ends = []
+
+    def pump(source, target):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        source.close()
+
+    def serve(server):
+        with suppress(OSError):
+            while True:
+                client, _ = server.accept()
+                upstream = socket.create_connection((broker.host, broker.port))
+                ends.extend((client, upstream))
+                for pair in ((client, upstream), (upstream, client)):
+                    threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    def cut():
+        while ends:
+            with suppress(OSError):
+                ends.pop().shutdown(socket.SHUT_RDWR)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,), daemon=True)
+        thread.start()
+        yield server.getsockname()[1], cut
+        cut()
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+def test_a_call_that_is_handed_over_while_the_connection_breaks_is_not_forgotten(broker, service):
+    with severable(broker) as (port, cut):
+        url = f"amqp://{broker.user}:{broker.password}@127.0.0.1:{port}/{broker.vhost}"
+        with OpenCaller(url) as caller:
+            for number in range(60):
+                under_way = caller.begin(ECHO, [], {"hold": True}, timeout=100)
+                until(lambda one=under_way: one.id in service.held)
+                cut()
+                next_one = caller.begin(ECHO, [], {"value": number}, timeout=100)
+                until(lambda one=next_one: one.done)
+                assert next_one.value == number or isinstance(next_one.error, BrokerUnreachable)
+                until(lambda one=under_way: one.done)
 
 
 def test_heartbeats_keep_an_idle_connection(broker, service):
