@@ -26,7 +26,7 @@ _SURVEYED = 5.0
 # How long a broker's address and a task's signature hold: looking them up costs a third of a call.
 _FRESH = 1.0
 
-Known = TypeVar("Known")
+T = TypeVar("T")
 
 
 class Lines:
@@ -50,12 +50,12 @@ class Lines:
         """What was known of the task a moment ago."""
         return self._fresh(("checker", around, name), made)
 
-    def _fresh(self, key: tuple[object, ...], look_up: Callable[[], Known]) -> Known:
+    def _fresh(self, key: tuple[object, ...], look_up: Callable[[], T]) -> T:
         found, at = self._known.get(key, (None, 0.0))
         if found is None or monotonic() - at > _FRESH:
             found = look_up()
             self._known[key] = found, monotonic()
-        return cast("Known", found)
+        return cast("T", found)
 
     def forget(self) -> None:
         """Something failed: what was known may be what was wrong."""
