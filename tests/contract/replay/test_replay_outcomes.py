@@ -148,7 +148,7 @@ def test_the_outcome_is_held_against_the_recorded_one(bus) -> None:
         return now[args[0]]
 
     with Worker(bus.brokers.async_.url, "mplogin.async", ends):
-        done = bus.run(str(file), way=Way(wait=3.0, compare=True, ignore=[r"\d+ ms"]))
+        done = bus.run(str(file), way=Way(wait=5.0, compare=True, ignore=[r"\d+ ms"]))
     verdicts = [one.verdict for one in ended(done)]
     assert verdicts == ["same", "fixed", "broken", "changed", "same", "unrecorded", "silent"]
     assert done.summary.compared == dict.fromkeys(verdicts, 1) | {"same": 2}
