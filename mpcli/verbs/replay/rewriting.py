@@ -36,6 +36,7 @@ from mpcli.wire.patch import Patch
 # As Celery and the bus write an embed that holds nothing: then the body need not be decoded.
 _NOTHING_EMBEDDED = b'{"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'
 _COPIES = ("CC", "BCC")
+_BROKERS = frozenset(map(str, Mode))
 _HARMFUL = frozenset({*DEATH_HEADERS, *_COPIES})
 
 
@@ -73,6 +74,8 @@ class _Expired(Unknown):
 
 class _Rewriting:
     def __init__(self, seen: Seen, policy: Policy, queue: str, edited: Arguments | None) -> None:
+        if seen.broker not in _BROKERS:
+            raise Unknown(f"it was recorded on a broker named {seen.broker!r}, which is neither sync nor async")
         self.seen = seen
         self.policy = policy
         self.patch = Patch(seen.message.raw_properties)

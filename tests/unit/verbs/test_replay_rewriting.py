@@ -195,6 +195,7 @@ def test_what_is_no_task_at_all_is_sent_as_it_is() -> None:
     sent = Message.build("mplogin", NAME, {"content_type": "text/plain"}, b"hello")
     assert replayed(sent).message == sent
     assert replayed(Message("mplogin", NAME, b"\x80\x00\x09abc", b"")).skip
+    assert "neither" in rewrite(Seen(TASK, "third", AT, sent), Policy()).skip
 
 
 def test_arguments_are_changed_in_the_content_type_and_compression_they_had() -> None:
