@@ -200,6 +200,8 @@ def _json(text: str, source: str) -> object:
         raise UsageError(f"{source}: JSON that is nested too deeply") from error
     except ValueError as error:
         hint = "text needs quotes in JSON, or = instead of :=" if ":=" in source else _EXAMPLES.get(source, "")
+        if source == "stdin" and "Extra data" in str(error):
+            hint = "one value is one call; `--batch` makes a call of each line"
         raise UsageError(f"{source} is not JSON: {error}", hint) from error
 
 

@@ -57,24 +57,30 @@ class Journal:
 
     def _read(self, task: str) -> None:
         with open(self._descriptor, "rb", closefd=False) as file:
-            whole, _, cut = file.read().rpartition(b"\n")
-        if cut:  # the last write did not come through: it counts for nothing
-            os.ftruncate(self._descriptor, len(whole) + 1 if whole else 0)
-        os.lseek(self._descriptor, 0, os.SEEK_END)
-        records = whole.split(b"\n") if whole else []
-        if not records:
-            self._write([{"mp_batch": _FORMAT, "task": task}])
+            data = file.read()
+        head = json.dumps({"mp_batch": _FORMAT, "task": task}).encode() + b"\n"
+        if head.startswith(data):  # new, or cut off in its first line
+            os.ftruncate(self._descriptor, 0)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.write(self._descriptor, head)
             return
+        whole, _, cut = data.rpartition(b"\n")
         try:
-            head = json.loads(records[0])
-            if head["mp_batch"] != _FORMAT or head["task"] != task:
-                raise UsageError(
-                    f"--journal {self.path} belongs to a batch of {head['task']}", "each batch has a journal of its own"
-                )
-            for record in records[1:]:
-                self._replay(json.loads(record))
+            self._read_records(whole.split(b"\n"), task)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"--journal {self.path} is no journal of a batch") from error
+        if cut:  # the last write did not come through: it counts for nothing
+            os.ftruncate(self._descriptor, len(whole) + 1)
+        os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    def _read_records(self, records: list[bytes], task: str) -> None:
+        head = json.loads(records[0])
+        if head["mp_batch"] != _FORMAT or head["task"] != task:
+            raise UsageError(
+                f"--journal {self.path} belongs to a batch of {head['task']}", "each batch has a journal of its own"
+            )
+        for record in records[1:]:
+            self._replay(json.loads(record))
 
     def _replay(self, record: dict[str, object]) -> None:
         number = int(str(record["line"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 from mpcli.bus.naming import TaskName
@@ -117,7 +118,8 @@ class Ongoing:
             self.done = True
         self._stirred.set()
         if self._then is not None:
-            self._then(self)
+            with suppress(Exception):  # the mistake of one who waits must not end the thread that serves them all
+                self._then(self)
         return True
 
     def nobody_listens(self) -> None:
