@@ -16,9 +16,12 @@ _LEAST = 4
 def print_columns(headings: Sequence[str], rows: Sequence[Sequence[str]], *, whole: int = 1, right: int = -1) -> None:
     """Print them. The first `whole` columns are never cut, the others share what is left; `right` is one of numbers.
 
-    The cells are one line each; the caller has escaped what came from elsewhere.
+    Where not even a few signs of each fit, the last ones are left out. The cells are one line each; the caller has
+    escaped what came from elsewhere.
     """
     natural = [max(map(_width, column)) for column in zip(headings, *rows, strict=True)]
+    while len(natural) > 1 and _room(natural[:whole], len(natural)) < _LEAST * len(natural[whole:]):
+        natural.pop()
     widths = natural[:whole] + _shares(natural[whole:], _room(natural[:whole], len(natural)))
     lines = [_line(row, widths, right) for row in rows]
     heading = _line(headings, widths, right)
@@ -46,7 +49,7 @@ def _shares(natural: list[int], room: int) -> list[int]:
 
 def _line(cells: Sequence[str], widths: list[int], right: int) -> str:
     parts = [
-        _fitted(cell, width, index == right) for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        _fitted(cell, width, index == right) for index, (cell, width) in enumerate(zip(cells, widths, strict=False))
     ]
     return _GAP.join(parts).rstrip()
 

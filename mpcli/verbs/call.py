@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from mpcli.bus.naming import Mode, TaskName
-from mpcli.errors import BrokerUnreachable, UnknownService, UnknownTask, UsageError
+from mpcli.errors import BrokerUnreachable, Interrupted, UnknownService, UnknownTask, UsageError
 from mpcli.platform.contexts import Ask, Context, Endpoint, allow_write, resolve
 
 TYPE_CHECKING = False
@@ -245,7 +245,12 @@ class Attempt:
             sent = self.send(endpoint, args, kwargs)
             self.note(f"{self.name} is sent as {sent}; waiting for its end")
             due_in = max(self.delay.seconds, 0) if self.delay is not None and self.delay.eta else 0
-            ended = await_outcome(follower, follower.follow(sent), endpoint.url, self.name, timeout, due_in)
+            try:
+                ended = await_outcome(follower, follower.follow(sent), endpoint.url, self.name, timeout, due_in)
+            except KeyboardInterrupt:
+                raise Interrupted(
+                    f"{self.name} is waited for no longer; it goes on", f"its id is {sent}; `mp tail` shows its end"
+                ) from None
         ended.task = str(self.name)
         return Outcome(self.name.mode, task_id=sent, ended=ended)
 

@@ -36,4 +36,6 @@ def test_nothing_is_cut_where_there_is_room(capsys, monkeypatch) -> None:
 
 
 def test_a_terminal_too_narrow_for_the_names_still_shows_them(capsys, monkeypatch) -> None:
-    assert shown(capsys, monkeypatch, 20)[3].startswith("mplogin.sync.register")
+    lines = shown(capsys, monkeypatch, 20)
+    assert [line.strip() for line in lines[1:]] == ["task", "─" * 21, *(row[0] for row in ROWS), ""]
+    assert shown(capsys, monkeypatch, 40)[1].split() == ["task", "workers", "signature"[:7] + "…"]
