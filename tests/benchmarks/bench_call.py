@@ -1,5 +1,6 @@
 """`mp call` as a whole process against the shortest Celery script that gets the same result, and against `celery call`;
-`mp --version` and `mp --help` against bare Python. One broker, one worker, commands in turn.
+`mp --version` and `mp --help` against bare Python. One broker, one worker, commands in turn. The folder is a platform:
+arguments are checked against its source.
 
 Bytecode is cached for all of them, as an installed package has it.
 """
@@ -31,6 +32,17 @@ def register(email):
     return {{"email": email}}
 """
 
+# What `mp call` checks the arguments against.
+PYPROJECT = '[tool.mpcli]\nservice = "mplogin"\nsync = "apps:sync_app"\n'
+SOURCE = """
+from apps import sync_app
+
+
+@sync_app.task
+def register(email: str) -> dict[str, str]:
+    ...
+"""
+
 SCRIPT = """
 from celery import Celery
 app = Celery(broker={url!r}, backend="rpc://")
@@ -47,6 +59,10 @@ def main() -> None:
         folder = Path(name)
         (folder / "peer.py").write_text(APP.format(url=broker.url))
         (folder / "script.py").write_text(SCRIPT.format(url=broker.url))
+        (folder / "mp.toml").write_text("")
+        (folder / "mplogin").mkdir()
+        (folder / "mplogin" / "pyproject.toml").write_text(PYPROJECT)
+        (folder / "mplogin" / "tasks.py").write_text(SOURCE)
         environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         environ |= {"MP_SYNC_URL": broker.url, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
         worker = subprocess.Popen(
@@ -68,6 +84,7 @@ def commands(url: str) -> dict[str, list[str]]:
         "mp --version": [str(BIN / "mp"), "--version"],
         "mp --help": [str(BIN / "mp"), "--help"],
         "mp call": [str(BIN / "mp"), "call", "mplogin.sync.register", "email=a@b.c"],
+        "mp call --no-check": [str(BIN / "mp"), "call", "mplogin.sync.register", "email=a@b.c", "--no-check"],
         "Celery script": [sys.executable, "script.py"],
         "celery call": [
             str(BIN / "celery"), "-b", url, "call", "mplogin.sync.register", "--kwargs", '{"email": "a@b.c"}',
