@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from mpcli.bus.naming import TaskName
 
 TYPE_CHECKING = False
@@ -20,7 +22,10 @@ class Handle:
     or rejected. `wait` waits for the end. Its text is the id, so that it can be given to whatever wants one.
     """
 
-    def __init__(self, name: TaskName, task_id: str, url: str, follower: Follower, timeout: float) -> None:
+    def __init__(
+        self, name: TaskName, task_id: str, url: str, follower: Follower, timeout: float, due_in: float
+    ) -> None:
+        """`timeout` is how long `wait` waits unless told otherwise, `due_in` when the task may begin; in seconds."""
         self.id = task_id
         self.task = str(name)
         self._name = name
@@ -28,6 +33,7 @@ class Handle:
         self._follower = follower
         self._followed: Followed = follower.follow(task_id)
         self._timeout = timeout
+        self._due = monotonic() + due_in
 
     @property
     def state(self) -> str:
@@ -44,18 +50,28 @@ class Handle:
         return self._followed.ended
 
     def wait(self, timeout: float | None = None) -> Handle:
-        """Wait for the end, as long as a call would unless told otherwise, in seconds.
+        """Wait for the end, so many seconds; unless told otherwise as long as a call would, from when it may begin.
 
         Raises `RemoteError` when it failed, `NoReply` when it did not end in time, saying what is known.
         """
-        from mpcli.verbs.outcome import await_outcome
-
         try:
-            seconds = self._timeout if timeout is None else timeout
-            await_outcome(self._follower, self._followed, self._url, self._name, seconds)
+            self._await(timeout)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{self.task} goes on; it is only not waited for") from None
         return self
+
+    def _await(self, timeout: float | None) -> None:
+        from mpcli.errors import NoReply
+        from mpcli.verbs.outcome import await_outcome
+
+        due_in = max(self._due - monotonic(), 0.0)
+        if timeout is None:
+            timeout = self._timeout
+        elif timeout > due_in or self._followed.wait(timeout) is not None:
+            timeout -= due_in
+        else:
+            raise NoReply(f"{self.task} may not begin before {due_in - timeout:.0f} s from now", f"its id is {self.id}")
+        await_outcome(self._follower, self._followed, self._url, self._name, timeout, due_in)
 
     def __str__(self) -> str:
         return self.id

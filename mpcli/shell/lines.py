@@ -105,11 +105,11 @@ class Lines:
         """Be ready for what comes of a task that is sent in another way than by `send`. Raises `MpError`."""
         self._follower(self.endpoint(around, Mode.ASYNC).url)
 
-    def handle(self, around: Context, name: TaskName, task_id: str, timeout: float) -> Handle:
+    def handle(self, around: Context, name: TaskName, task_id: str, timeout: float, due_in: float) -> Handle:
         """Of a task that was sent just now."""
         url = self.endpoint(around, Mode.ASYNC).url
         follower = self._sent.pop(task_id, None) or self._follower(url)
-        return Handle(name, task_id, url, follower, timeout)
+        return Handle(name, task_id, url, follower, timeout, due_in)
 
     def close(self) -> None:
         """Hang up."""

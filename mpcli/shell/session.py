@@ -216,7 +216,9 @@ class Session:
         finally:
             self.latency = time.perf_counter() - began
         if outcome.mode is Mode.ASYNC:
-            return self._lines.handle(self.context, TaskName.parse(task, self.context.prefix), outcome.id, timeout)
+            name = TaskName.parse(task, self.context.prefix)
+            due_in = max(delay.seconds, 0) if delay is not None and delay.eta else 0
+            return self._lines.handle(self.context, name, outcome.id, timeout, due_in)
         self.results[task] = outcome.value
         return outcome.value
 

@@ -143,6 +143,9 @@ def test_options_of_a_call(session: Session, served) -> None:
     assert value(session, "_.wait(30).state") == "succeeded"
     assert later.ended.what == "succeeded"
     assert "later" in served.notes()
+    waits = error(session, "mpalpha.async.note.with_options(countdown=60)('much later').wait(0.1)")
+    assert isinstance(waits, NoReply)
+    assert "may not begin before " in waits.message
     wrong = error(session, "mpalpha.sync.add.with_options(countdown=1)(1)")
     assert wrong.message.endswith("countdown, eta and expires are for async tasks")
 
