@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mpcli.catalog.fitting import Misfit, fit
-from mpcli.catalog.signature import signature
 from mpcli.errors import UsageError
 
 Parameters = Sequence[Mapping[str, object]]
@@ -35,7 +33,8 @@ def check(
 class _Call:
     def __init__(self, task: str, parameters: Parameters, returns: object) -> None:
         self.task = task
-        self.shown = f"{task}{signature(parameters, returns)}"
+        self.parameters = parameters
+        self.returns = returns
         self.positional = [one for one in parameters if one["kind"] in _BY_POSITION]
         self.by_name = {str(one["name"]): one for one in parameters if not str(one["kind"]).startswith("VAR_")}
         self.only_positional = [str(one["name"]) for one in parameters if one["kind"] == "POSITIONAL_ONLY"]
@@ -99,11 +98,18 @@ class _Call:
     def fitted(self, label: str, value: object, slot: Mapping[str, object]) -> object:
         if slot["annotation"] is None or (value is None and slot["default"] == "None"):
             return value
+        if slot["annotation"] == "str" and isinstance(value, str):
+            return value  # what is typed most, and spares the import
+        from mpcli.catalog.fitting import Misfit, fit
+
         try:
             return fit(value, str(slot["annotation"]))
         except Misfit as misfit:
             raise self.refusal(f"{label}{misfit.path} {misfit.why}") from None
 
     def refusal(self, why: str, advice: str = "") -> ArgumentsRefused:
-        hint = f"{self.shown}; --no-check sends it as it is"
+        from mpcli.catalog.signature import signature
+
+        shown = signature(self.parameters, self.returns)
+        hint = f"{self.task}{shown}; --no-check sends it as it is"
         return ArgumentsRefused(f"{self.task}: {why}", f"{advice} {hint}" if advice else hint)

@@ -100,6 +100,12 @@ def lookup(root: str, name: str) -> IndexedTask | None:
     return next((task for task in tasks(root, f"{name}\t")), None)
 
 
+def seen(root: str, name: str) -> IndexedTask | None:
+    """One task as the last scan saw it."""
+    lines = with_prefix(os.path.join(cache_folder(root), TASKS), f"{name}\t")
+    return next((IndexedTask(line) for line in lines), None)
+
+
 def services(root: str, prefix: str) -> list[tuple[str, list[str]]]:
     """The platform's services whose names begin with `prefix`, with their modes."""
     refresh(root, prefix)

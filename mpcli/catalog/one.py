@@ -18,7 +18,9 @@ _FEW_SERVICES = 20
 def find_task(root: str, prefix: str, name: str) -> IndexedTask | None:
     """The task, or None when the source has it not. Raises `MpError` for a broken platform, and `OSError`."""
     changed = index.has_changed(root, f"{name}\t")
-    if not changed or _is_small(root):
+    if changed is False:
+        return index.seen(root, name)
+    if changed is None or _is_small(root):
         return index.lookup(root, name)
     if "threading" not in sys.modules:  # a child of threads may hang in their locks
         index.scan_behind(root)
