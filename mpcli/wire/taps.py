@@ -165,6 +165,9 @@ class _Line:
 
     def close(self) -> None:
         self._given_up = True
+        for opened in self._opened:  # one that was opened after the last look
+            if isinstance(opened, Tap):
+                opened.abort()
         if self.tap is not None:
             self.tap.close()
 
