@@ -87,18 +87,13 @@ class Pair:
         return "\n".join(file.read_text(errors="replace") for file in self.folder.glob("*.log"))
 
     def kill(self, worker: subprocess.Popen[bytes]) -> None:
-        """With all of its processes, at once."""
+        """With its pool, at once: how a worker ends in good order is Celery's affair, and takes it seconds."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)
         worker.wait(10)
 
     def stop(self) -> None:
         for worker in self.workers:
-            if worker.poll() is None:
-                worker.terminate()
-        for worker in self.workers:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.wait(15)
             self.kill(worker)
         replies = self.apps.sync_app.backend.result_consumer
         if replies._connection is not None:  # it is in no pool, and there is none before the first result

@@ -85,10 +85,8 @@ def test_limits_and_consumers_change_at_run_time(plain, until_true):
     assert plain.apps.add.delay(2, 2).get(timeout=20) == 4
 
 
-def test_a_worker_is_shut_down_from_afar(unserved):
-    for mode in ("sync", "async"):
-        worker, stays = unserved.start(mode), unserved.start(mode)
-        app = getattr(unserved.apps, f"{mode}_app")
-        app.control.shutdown(destination=[worker.node])
-        assert worker.wait(20) == 0, unserved.logs()
-        assert app.control.ping([stays.node], timeout=10, limit=1) == [{stays.node: {"ok": "pong"}}]
+def test_a_worker_is_shut_down_from_afar_and_the_others_stay(plain):
+    worker, control = plain.start("sync"), plain.apps.sync_app.control
+    control.shutdown(destination=[worker.node])
+    assert worker.wait(20) == 0, plain.logs()
+    assert control.ping([plain.sync_worker.node], timeout=10, limit=1) == [{plain.sync_worker.node: {"ok": "pong"}}]
