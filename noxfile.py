@@ -108,4 +108,5 @@ def benchmarks(session: nox.Session) -> None:
 def conformance(session: nox.Session) -> None:
     """Other client libraries' own test suites: the same verdicts on the embedded broker as on a RabbitMQ node."""
     _install(session)
+    session.install("-q", "rabbitpy==3.0.2", "python-dotenv")  # what its tests import
     session.run("python", "tests/conformance/run.py", *session.posargs)

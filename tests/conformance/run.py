@@ -31,14 +31,19 @@ PATIENCE = 60
 
 @dataclass(frozen=True)
 class Suite:
-    """Files of tests in a source distribution. `left_out` is why a test that contains the text does not run."""
+    """Files of tests in a source distribution.
+
+    `left_out` is why a test that contains the text does not run; `address` the variables by which it learns the port.
+    """
 
     name: str
     distribution: str
     files: tuple[str, ...]
     left_out: dict[str, str]
+    address: dict[str, str]
 
 
+KOMBU_ADDRESS = {"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_5672_TCP": "{port}"}
 SUITES = [
     Suite(
         "py-amqp",
@@ -49,8 +54,16 @@ SUITES = [
             "test_tls_connect_fails": "its certificates are not in the distribution",
             "test_tls_default_certs": "connects to a server on the internet",
         },
+        KOMBU_ADDRESS,
     ),
-    Suite("kombu", "kombu==5.7.0", ("t/integration/test_py_amqp.py",), {}),
+    Suite("kombu", "kombu==5.7.0", ("t/integration/test_py_amqp.py",), {}, KOMBU_ADDRESS),
+    Suite(
+        "rabbitpy",
+        "rabbitpy==3.0.2",
+        ("tests/test_integration.py", "tests/integration"),
+        {},
+        {"RABBITMQ_URL": "amqp://guest:guest@127.0.0.1:{port}/%2f"},
+    ),
 ]
 
 
@@ -137,7 +150,7 @@ def _run(suite: Suite, source: Path, results: Path, kind: str) -> dict[str, Verd
                 ),
             ],
             cwd=source,
-            env={**os.environ, "RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_5672_TCP": str(port)},
+            env={**os.environ, **{name: value.format(port=port) for name, value in suite.address.items()}},
             capture_output=True,
             text=True,
             timeout=1800,
