@@ -26,6 +26,7 @@ def _modules_after(code: str) -> set[str]:
         "from mpcli.cli.entry import main; main(['--version'])",
         "from mpcli.cli.entry import main; main(['__complete', 'call', 'mp'])",
         "import mpcli.cli.fast_call",
+        "import mpcli.cli.fast_tasks, mpcli.verbs.tasks, mpcli.render.tasks",
         "import mpcli.bus, mpcli.bus.naming",
     ],
 )
