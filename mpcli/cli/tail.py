@@ -27,7 +27,7 @@ def tail(
     bound: Annotated[int, typer.Option(min=1, metavar="N", help="Messages that may wait at the broker.")] = 50_000,
     context: Annotated[str | None, typer.Option(metavar="NAME", help="The context whose brokers to tap.")] = None,
 ) -> None:
-    """Watch the messages of this platform live, with what became of them. Takes none and slows no worker.
+    """Watch the messages of this platform live, with what became of them. Takes none from any worker.
 
     --where sees task, args, kwargs, id, root, retries, eta, broker, headers and more. With --record and a pipe, nothing
     is decoded or shown unless --json says so.

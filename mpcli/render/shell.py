@@ -88,7 +88,8 @@ def show_error(error: MpError, seconds: float) -> None:
         return
     lines = len(error.traceback.splitlines())
     hint = f"/traceback shows where: {lines} lines" if lines else ""
-    print_error(MpError(masked_text(error.message), hint))
+    # The type apart: `InvalidCredentials: no such user` is no secret behind a name.
+    print_error(MpError(f"{error.task} raised {error.type_name}: {masked_text(error.text)}", hint))
     show_dim(took(seconds))
 
 

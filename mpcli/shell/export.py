@@ -60,12 +60,15 @@ def export(log: Sequence[Logged], timeout: float, is_service: Callable[[str], bo
 
 _HEAD = '''"""A {what} made by /export of `mp shell`. It runs where `mp` finds the brokers: in the platform's folder."""
 
-{partial}from mpcli.bus import Caller{error}
-from mpcli.platform.contexts import resolve
+{partial}import sys
+
+from mpcli.bus import Caller{error}
+from mpcli.platform.contexts import allow_write, resolve
 {imports}
 
 def caller_in(context: str | None) -> Caller:
     found = resolve(context=context)
+    allow_write(found, "run this session", yes="--yes" in sys.argv)  # a careful context is one here too
     return Caller(found.urls.get("sync"), found.urls.get("async"), prefix=found.prefix, timeout={timeout})
 
 '''

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 from prompt_toolkit.application import get_app
 from prompt_toolkit.buffer import Buffer, CompletionState
 from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
 from prompt_toolkit.filters import Condition, emacs_insert_mode, has_focus, vi_insert_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 _OPEN = ("(", ".", "=", "/")
+# Where each buffer stood when a completion was taken in it.
+_taken: WeakKeyDictionary[Buffer, Document] = WeakKeyDictionary()
 
 Action = Callable[[KeyPressEvent], None]
 
@@ -34,6 +38,7 @@ def bindings(is_complete: Callable[[str], bool], show_doc: Action, fill_form: Ac
     keys.add("escape", "enter", filter=typing)(lambda event: _new_line(event.current_buffer))
     keys.add("escape", filter=Condition(_menu_is_open) & emacs_insert_mode)(_close_menu)
     keys.add("tab", filter=typing)(_tab)
+    keys.add("(", filter=typing)(_bracket)
     keys.add("f1")(show_doc)
     keys.add("f2")(fill_form)
     keys.add("f4")(_change_mode)
@@ -61,6 +66,17 @@ def _tab(event: KeyPressEvent) -> None:
         take(buffer)
 
 
+def _bracket(event: KeyPressEvent) -> None:
+    """The one that a completion has just brought is not doubled by a hand that types it all the same."""
+    buffer = event.current_buffer
+    chosen = buffer.complete_state and buffer.complete_state.current_completion
+    if (chosen or _taken.get(buffer) == buffer.document) and buffer.document.text_before_cursor.endswith("("):
+        take(buffer)
+        _taken.pop(buffer, None)
+    else:
+        buffer.insert_text("(")
+
+
 def _close_menu(event: KeyPressEvent) -> None:
     event.current_buffer.cancel_completion()
 
@@ -73,6 +89,7 @@ def _change_mode(event: KeyPressEvent) -> None:
 def take(buffer: Buffer) -> None:
     """Take the chosen completion; where it leaves something open, what comes next is offered at once."""
     buffer.complete_state = None
+    _taken[buffer] = buffer.document
     if buffer.document.text_before_cursor.endswith(_OPEN):
         buffer.start_completion(select_first=False)
 

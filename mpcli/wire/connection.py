@@ -336,17 +336,11 @@ class Connection:
             if incoming.method is CONNECTION_CLOSE:
                 raise connection_refusal(self.url, int(str(incoming.values[0])), str(incoming.values[1]))
 
-    def close(self, wait: float = 0.0) -> None:
-        """Say goodbye and hang up; with `wait`, only when the broker has said so too, or after so many seconds.
-
-        Without waiting, what the connection owned (exclusive queues) is gone a moment after the return.
-        """
+    def close(self) -> None:
+        """Say goodbye and hang up: what the connection owned (exclusive queues) is gone a moment after the return."""
         try:
-            self._socket.settimeout(max(wait, 0.2))
+            self._socket.settimeout(0.2)
             self._socket.sendall(CONNECTION_CLOSE.frame(0, 200, "", 0, 0))
-            deadline = monotonic() + wait
-            while wait and monotonic() < deadline and self._socket.recv(_CHUNK):
-                pass
         except OSError:
             pass  # gone already: that is what was wanted
         self.abort()

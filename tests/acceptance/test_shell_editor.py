@@ -77,6 +77,14 @@ def test_esc_leaves_the_form_and_everything_as_it_was(opened: Open) -> None:
     shell.see("""x = mplogin.sync.invite(count=2, user_obj={"email": name}, note='hi')""")
 
 
+def test_a_bracket_that_came_with_a_completion_is_not_typed_twice(opened: Open) -> None:
+    shell = opened(columns=100)
+    shell.send("mplinvi" + TAB)
+    shell.see(lambda: shell.line == "local> mplogin.sync.invite(")
+    shell.send("(({}, 1), 2)")  # the first one was there; the second is meant
+    shell.see(lambda: shell.line == "local> mplogin.sync.invite(({}, 1), 2)")
+
+
 def test_the_signature_marks_the_parameter_that_is_typed(opened: Open) -> None:
     shell = opened()
     shell.send("mplogin.sync.login(")
