@@ -104,7 +104,13 @@ def test_a_person_is_asked_and_may_say_no(bus) -> None:
     assert terminal.end() == 7
     terminal = Terminal("replay", file, cwd=bus.folder)
     terminal.until("replay 11 messages? [y/N]")
-    terminal.process.send_signal(signal.SIGINT)
+    for _ in range(3):  # one that comes in the moment before the read is noticed only when the read ends
+        terminal.process.send_signal(signal.SIGINT)
+        patience = time.monotonic() + 5
+        while (more := terminal.read()) and time.monotonic() < patience:
+            pass
+        if not more:
+            break
     assert terminal.end() == 130
     assert bus.count("mplogin.async") == 0
     assert not list(bus.folder.glob("*.replay"))
