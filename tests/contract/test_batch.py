@@ -175,9 +175,11 @@ def test_ctrl_c_tells_what_was_under_way_and_the_rest_goes_on_later(broker, fold
 
 def test_a_broker_that_goes_away_ends_it_and_says_where(broker, folder, echo_service):
     service = echo_service(broker.url)
-    folder.lines({"value": "held", "hold": True}, *({"value": n} for n in range(2999)))
+    # Eight calls at a time: the held ones stop the batch in the middle, however long the broker takes to hang up.
+    held = [{"value": f"held {n}", "hold": True} for n in range(8)]
+    folder.lines(*({"value": n} for n in range(200)), *held, *({"value": n} for n in range(200, 2992)))
     running = folder.start("--journal", "journal", "--timeout", "60")
-    until(lambda: len(service.asked) > 100)
+    until(lambda: len(service.asked) == 208)
     broker.close_connections()
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 6, errors

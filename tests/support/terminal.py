@@ -52,7 +52,9 @@ class Terminal:
         self.process = subprocess.Popen(
             list(argv),
             cwd=cwd,
-            env={**env, "TERM": "xterm-256color"},
+            # A size that somebody else was told (pytest-xdist tells its workers one) goes before the terminal's own.
+            env={key: value for key, value in env.items() if key not in ("COLUMNS", "LINES")}
+            | {"TERM": "xterm-256color"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
