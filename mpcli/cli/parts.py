@@ -25,10 +25,10 @@ def _broker() -> None:
 
 
 def broker_run(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="0 for a free one.")] = 0,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Where durable queues are kept.")] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    user: Annotated[str, typer.Option(help="Who may log in.")] = "guest",
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    user: Annotated[str, typer.Option(metavar="NAME", help="Who may log in.")] = "guest",
     memory: Annotated[
         int | None, typer.Option(min=1, metavar="MIB", help="In messages; above it publishers are blocked.")
     ] = None,
@@ -55,7 +55,9 @@ def broker_run(
 
 def worker(
     name: Annotated[str, typer.Argument(metavar="SERVICE.MODE", help="Which app, such as mplogin.sync.")],
-    concurrency: Annotated[int, typer.Option("--concurrency", "-c", min=1, help="Pool processes.")] = 2,
+    concurrency: Annotated[int, typer.Option("--concurrency", "-c", min=1, metavar="N", help="Pool processes.")] = 2,
+    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
 ) -> None:
     """Run one worker in the foreground; its brokers are found as `mp call` finds them.
 
@@ -65,8 +67,9 @@ def worker(
     """
     import os
 
+    from mpcli.render.asking import asker
     from mpcli.verbs import worker as verb
 
-    spec = verb.worker(Path.cwd(), name, concurrency)
+    spec = verb.worker(Path.cwd(), name, concurrency, context=context, yes=yes, ask=asker())
     os.chdir(spec.cwd)
     os.execve(spec.argv[0], list(spec.argv), spec.env)  # noqa: S606 - the worker takes our place: its signals, its exit code

@@ -8,21 +8,31 @@ from pathlib import Path
 
 from mpcli.bus.naming import Mode
 from mpcli.errors import UnknownService, UsageError
-from mpcli.platform.contexts import resolve
+from mpcli.platform.contexts import Ask, allow_write, resolve
 from mpcli.platform.layout import Service, load_platform
 from mpcli.platform.processes import ProcessSpec
 from mpcli.runner.workers import CONCURRENCY, worker_process
 
 
-def worker(start: Path, name: str, concurrency: int = CONCURRENCY) -> ProcessSpec:
+def worker(
+    start: Path,
+    name: str,
+    concurrency: int = CONCURRENCY,
+    *,
+    context: str | None = None,
+    yes: bool = False,
+    ask: Ask | None = None,
+) -> ProcessSpec:
     """The process for `mplogin.sync`, to be run in place of this one.
 
     It finds the brokers as every command does: the environment, mp.toml, what runs here. Raises `UnknownService` for
-    a service or an app that is not there, `UsageError` for a name that is none, `BrokerUnreachable` without brokers.
+    a service or an app that is not there, `UsageError` for a name that is none, `BrokerUnreachable` without brokers,
+    `SafetyRefusal` in a context that does not let messages be taken: a worker takes every one that it can get.
     """
     platform = load_platform(start)
     service, mode = _app(name, {service.name: service for service in platform.services()})
-    here = resolve(start)
+    here = resolve(start, context)
+    allow_write(here, f"run a worker of {service.name}.{mode}", yes, ask)
     urls = {mode: here.endpoint(mode).url for mode in Mode}
     tag = f"pid{os.getpid()}"
     spec = worker_process(service, mode, urls, platform.prefix, tag=tag, stage=0, concurrency=concurrency)

@@ -75,6 +75,29 @@ def test_outside_of_a_platform_the_choice_is_the_users(tmp_path: Path) -> None:
     assert _current(tmp_path) == "lab"
 
 
+@pytest.mark.parametrize(
+    ("safety", "words", "says"),
+    [
+        ("readonly", ("--context", "careful", "--yes"), "context careful is readonly: run a worker of mplogin.sync"),
+        ("confirm", ("--context", "careful"), "to run a worker of mplogin.sync in careful all the same, add --yes"),
+    ],
+)
+def test_a_worker_takes_messages_only_where_that_is_allowed(
+    shop: Path, safety: str, words: tuple[str, ...], says: str
+) -> None:
+    urls = 'sync_url = "amqp://127.0.0.1:1/"\nasync_url = "amqp://127.0.0.1:1/"'
+    (shop / "mp.toml").write_text(f'[context.careful]\n{urls}\nsafety = "{safety}"\n')
+    done = _mp(shop, "worker", "mplogin.sync", *words)
+    assert (done.returncode, done.stdout) == (7, "")
+    assert says in done.stderr
+
+
+def test_a_recording_that_is_not_there_is_the_command_that_is_wrong(shop: Path) -> None:
+    for words in (("record", "show"), ("record", "stat"), ("record", "grep", "x"), ("trace", "3f2a9c1b"), ("replay",)):
+        done = _mp(shop, *words, "no.mprec")
+        assert (done.returncode, done.stderr.splitlines()[0]) == (2, "mp: there is no file no.mprec")
+
+
 def test_an_unknown_context(shop: Path) -> None:
     done = _mp(shop, "context", "use", "stagin")
     assert done.returncode == 2
