@@ -5,8 +5,21 @@ typer and the pydantic that it brings triple the start-up (docs/explanation/spee
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+
+_TRACEBACK = "run again with --debug for the traceback"
+_WHAT_TO_DO = {
+    errno.ENOSPC: "make room on the disk, then run it again",
+    errno.EDQUOT: "make room on the disk, then run it again",
+    errno.EROFS: "run it in a folder that can be written to",
+    errno.EACCES: "is it yours? `ls -ld` tells; then run it again",
+    errno.ENOENT: "is the path right? files are looked for from the folder that you are in",
+    errno.EISDIR: "name a file, not a folder",
+    errno.ENOTDIR: "is the path right? a part of it is a file",
+    errno.EMFILE: "`ulimit -n` allows too few open files",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -87,7 +100,7 @@ def _report(error: Exception, debug: bool) -> int:
         return int(error.exit_code)
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        print_error(MpError(f"{where}{error.strerror}", "run again with --debug for the traceback"))
+        print_error(MpError(f"{where}{error.strerror}", _WHAT_TO_DO.get(error.errno or 0, _TRACEBACK)))
         return int(ExitCode.UNEXPECTED)
     print_error(
         MpError(

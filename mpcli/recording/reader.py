@@ -6,7 +6,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from mpcli.errors import UsageError
 from mpcli.recording.format import DamagedLine, Entry, NotARecording, check_header, decode_line
+
+MAKES_ONE = "`mp tail --record FILE` makes a recording"
 
 # A line longer than this is no message: RabbitMQ refuses bodies above 128 MiB, which base64 makes 171 MiB.
 _MAX_LINE = 256 * 1024 * 1024
@@ -17,7 +20,10 @@ class Reader:
     whether the last line was cut off, as a crash of the recorder leaves it (it is not counted as damaged)."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `NotARecording` when the first line says so, `OSError` when the file cannot be read."""
+        """Raises `UsageError` without such a file, `NotARecording` when its first line says so, `OSError` when it
+        cannot be read."""
+        if not path.exists():
+            raise UsageError(f"there is no file {path}", MAKES_ONE)
         self.path = path
         self.damaged: list[int] = []
         self.torn = False
@@ -30,9 +36,7 @@ class Reader:
         except (ValueError, RecursionError):
             # Not even the first line is whole: the recorder died at once, or this is something else.
             if first.endswith(b"\n") or not b'{"format": "mp-recording"'.startswith(first[:25]):
-                raise NotARecording(
-                    f"{self.path} is not a recording of mp", "`mp tail --record FILE` makes one"
-                ) from None
+                raise NotARecording(f"{self.path} is not a recording of mp", MAKES_ONE) from None
         except NotARecording as error:
             raise NotARecording(f"{self.path}: {error.message}", error.hint) from error
 

@@ -12,6 +12,7 @@ from time import time
 from mpcli.errors import BrokerError, BrokerRefused, MpError, NotFound, UsageError
 from mpcli.platform.contexts import Context
 from mpcli.platform.root import user_folder
+from mpcli.recording.reader import MAKES_ONE
 from mpcli.verbs.peek import Cost, may_look
 from mpcli.verbs.queue_place import held, locate, suggestion, told, traits_of
 from mpcli.verbs.replay.origin import Place
@@ -30,7 +31,7 @@ def is_recording(name: str) -> bool:
     if path.is_file():
         return True
     if os.sep in name or path.suffix in (".mprec", ".jsonl"):
-        raise UsageError(f"there is no file {name}", "`mp tail --record FILE` makes a recording")
+        raise UsageError(f"there is no file {name}", MAKES_ONE)
     return False
 
 

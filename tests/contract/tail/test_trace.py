@@ -90,7 +90,7 @@ def test_nothing_of_it_passed(brokers, bus, tmp_path, task) -> None:
         ([], 2, "which trace?"),
         (["a", "b", "c"], 2, "which trace?"),
         (["a", "--for", "soon"], 2, "not a time"),
-        (["a", "missing.mprec"], 1, "No such file"),
+        (["a", "missing.mprec"], 2, "there is no file missing.mprec"),
         (["a", "--svg", "notes.txt"], 2, "no SVG picture"),
         (["a"], 2, "no service is known"),
         (["--call", "mplogin.sync"], 2, "mplogin.sync"),
