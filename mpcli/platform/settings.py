@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from mpcli.bus.naming import DEFAULT_PREFIX, Mode
@@ -14,7 +15,15 @@ from mpcli.platform.toml_file import read_toml
 from mpcli.wire.url import safe_url
 
 DEFAULT, FILE, ENVIRONMENT, FLAG = "default", "file", "environment", "flag"
-_SHOWN = ("MP_DEBUG", "NO_COLOR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
+# Those that no other setting stands for. What is secret (MP_BROKER_PASSWORD) is hidden.
+_SHOWN = (
+    *("MP_BROKER_PASSWORD", "MP_DEBUG", "MP_EDGE_URL", "MP_SHELL_KEYS", "MP_SYNC_MANAGEMENT", "MP_ASYNC_MANAGEMENT"),
+    *("VISUAL", "EDITOR", "NO_COLOR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"),
+)
+
+
+# What stands in front of the host of an http URL: MP_SYNC_MANAGEMENT may hold it.
+_CREDENTIALS = re.compile(r"(\w+://)[^/@\s]*@")
 
 
 class Setting:
@@ -43,8 +52,17 @@ def settings(start: Path, context: str | None = None) -> list[Setting]:
     found.append(
         Setting("user configuration", str(file) if file.is_file() else "", FILE if file.is_file() else DEFAULT)
     )
-    found += [Setting(name, value, ENVIRONMENT, name) for name in _SHOWN if (value := os.environ.get(name))]
+    found += [
+        Setting(name, _hidden(name, value), ENVIRONMENT, name) for name in _SHOWN if (value := os.environ.get(name))
+    ]
     return found
+
+
+def _hidden(name: str, value: str) -> str:
+    """A variable's value without a password."""
+    if name.endswith("PASSWORD"):
+        return "***"
+    return _CREDENTIALS.sub(r"\1***@", value)
 
 
 def _platform(root: Path) -> list[Setting]:

@@ -32,6 +32,15 @@ def test_every_page_can_be_reached() -> None:
     assert not [page for page in pages if page != "index.md" and f"({page})" not in index]
 
 
+def test_every_variable_is_listed() -> None:
+    """MP_RUN is between `mp up` and its own processes."""
+    sources = "\n".join(path.read_text() for path in (ROOT / "mpcli").rglob("*.py"))
+    read = set(re.findall(r"\"(MP_[A-Z_]*[A-Z])\"", sources)) - {"MP_RUN"}
+    page = (ROOT / "docs" / "reference" / "configuration.md").read_text()
+    assert "MP_DEBUG" in read
+    assert not [name for name in sorted(read) if f"`{name}`" not in page]
+
+
 def test_every_dependency_is_explained() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = project["dependencies"] + project["optional-dependencies"]["test"]
