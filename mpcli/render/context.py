@@ -31,4 +31,11 @@ def show_context(row: Row, as_json: bool) -> None:
         print_json(row)
         return
     for key, value in row.items():
-        print_line(f"{key:<11} {escape_line(str(value))}".rstrip())
+        if value not in ("", {}):
+            print_line(f"{key:<11} {escape_line(_as_text(value))}")
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {text}" for key, text in value.items())
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mpcli.render.console import print_json, print_line, print_note, rich_console
+from mpcli.render.columns import print_columns
+from mpcli.render.console import print_json, print_line, print_note
 from mpcli.render.escape import escape_line
 from mpcli.verbs.ps import PlatformStatus
 
@@ -31,21 +32,11 @@ def show_status(status: PlatformStatus, as_json: bool) -> None:
 
 
 def _print_table(status: PlatformStatus) -> None:
-    from rich import box
-    from rich.table import Table
-
-    table = Table("name", "pid", "state", "up", "memory", "url", box=box.SIMPLE_HEAD, pad_edge=False)
+    rows = []
     for process in status.processes:
-        cells = (
-            process.name,
-            str(process.pid),
-            process.state,
-            duration(process.uptime),
-            size(process.memory),
-            process.url,
-        )
-        table.add_row(*map(escape_line, cells))
-    rich_console().print(table)
+        texts = process.name, str(process.pid), process.state, duration(process.uptime)
+        rows.append([escape_line(text) for text in (*texts, size(process.memory), process.url)])
+    print_columns(("name", "pid", "state", "up", "memory", "url"), rows, whole=4)
 
 
 def duration(seconds: float | None) -> str:
