@@ -97,4 +97,5 @@ def _as_usage_error(error: Exception) -> UsageError | None:
         return None
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "mp"
-    return UsageError(" ".join(str(format_message()).split()) or "no command given", f"see `{path} --help`")
+    text = " ".join(str(format_message()).split()).rstrip(".") or "no command given"
+    return UsageError(text[0].lower() + text[1:], f"see `{path} --help`")

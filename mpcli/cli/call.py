@@ -28,7 +28,9 @@ def call(
     ] = None,
     args: Annotated[str | None, typer.Option("--args", metavar="JSON", help="Positional arguments: an array.")] = None,
     kwargs: Annotated[str | None, typer.Option("--kwargs", metavar="JSON", help="Named arguments: an object.")] = None,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the result.")] = 10.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for the result.")
+    ] = 10.0,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the end of an async task, by its workers' events.")
     ] = False,
@@ -47,7 +49,10 @@ def call(
         bool, typer.Option("--batch", help="Call it for each line of stdin; a JSON line for each result.")
     ] = False,
     concurrency: Annotated[
-        int, typer.Option("--concurrency", help="Calls at a time in a batch.", show_default="8, or 100 for async tasks")
+        int,
+        typer.Option(
+            "--concurrency", metavar="N", help="Calls at a time in a batch.", show_default="8, or 100 for async tasks"
+        ),
     ] = 0,
     journal: Annotated[
         str, typer.Option("--journal", metavar="FILE", help="Note a batch's progress, and go on where it ended.")

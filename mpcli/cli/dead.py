@@ -14,9 +14,9 @@ def register(app: typer.Typer) -> None:
 
 
 def dead(
-    service: Annotated[str, typer.Argument(metavar="[SERVICE]", help="A service, or the word show.")] = "",
-    task_id: Annotated[str, typer.Argument(metavar="[ID]", help="Behind show: the first characters of an id.")] = "",
-    of: Annotated[str, typer.Argument(metavar="[SERVICE]", help="Behind show ID: where to look.")] = "",
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="A service, or the word show.")] = "",
+    task_id: Annotated[str, typer.Argument(metavar="ID", help="Behind show: the first characters of an id.")] = "",
+    of: Annotated[str, typer.Argument(metavar="SERVICE", help="Behind show ID: where to look.")] = "",
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many of each queue to look at.")] = 1000,
     events: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A recording whose events may tell why tasks failed.")
@@ -27,7 +27,7 @@ def dead(
         bool, typer.Option("--spend-delivery", help="Also where a look uses up one of a message's deliveries.")
     ] = False,
     context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="The context whose broker to ask.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that wants to be asked.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
 ) -> None:
     """List dead letters by task and reason, with the error where it is known; `mp dead show ID` shows one whole.
 

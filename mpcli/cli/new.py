@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def new_platform(
     name: Annotated[str, typer.Argument(help="The folder to make.", metavar="NAME")],
-    prefix: Annotated[str, typer.Option(help="What every service's name begins with.")] = "mp",
+    prefix: Annotated[str, typer.Option(metavar="PREFIX", help="What every service's name begins with.")] = "mp",
     dry_run: _DryRun = False,
     as_json: _Json = False,
 ) -> None:

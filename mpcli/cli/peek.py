@@ -26,7 +26,7 @@ def peek(
     ] = False,
     broker: Annotated[str, typer.Option(metavar="sync|async", help="Which broker, when both have the queue.")] = "",
     context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="The context whose broker to ask.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that wants to be asked.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
 ) -> None:
     """Look at the messages that wait in a queue; they stay where they are, also when this is killed.
 

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def queues(
-    pattern: Annotated[str, typer.Argument(metavar="[QUEUE]", help="A part of the names, or a pattern with * ?.")] = "",
+    pattern: Annotated[str, typer.Argument(metavar="QUEUE", help="A part of the names, or a pattern with * ?.")] = "",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again; Ctrl-C ends it.")] = False,
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="With --watch: how often.")] = 1.0,
     everything: Annotated[

@@ -14,9 +14,9 @@ def register(app: typer.Typer) -> None:
 
 
 def shell(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Run this file and leave; - is stdin.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Run this file and leave; - is stdin.")] = None,
     code: Annotated[str | None, typer.Option("-c", metavar="CODE", help="Run this and leave.")] = None,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds that a call may take.")] = 10.0,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long a call may take.")] = 10.0,
     context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
     vi: Annotated[bool, typer.Option("--vi", help="The keys of vi instead of those of Emacs.")] = False,

@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 def tail(
     patterns: Annotated[
-        list[str] | None, typer.Argument(metavar="[PATTERN]...", help="Services, modes, tasks; with * and ?.")
+        list[str] | None, typer.Argument(metavar="PATTERN", help="Services, modes, tasks; with * and ?.")
     ] = None,
     where: Annotated[str, typer.Option(metavar="EXPRESSION", help="A Python expression on each message.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after so many messages.")] = None,
@@ -25,7 +25,7 @@ def tail(
     record: Annotated[Path | None, typer.Option(metavar="FILE", help="Append everything to a recording.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only record, show no messages.")] = False,
     bound: Annotated[int, typer.Option(min=1, metavar="N", help="Messages that may wait at the broker.")] = 50_000,
-    context: Annotated[str | None, typer.Option(metavar="NAME", help="The context whose brokers to tap.")] = None,
+    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="The context whose brokers to tap.")] = None,
 ) -> None:
     """Watch the messages of this platform live, with what became of them. Takes none from any worker.
 

@@ -13,7 +13,9 @@ def register(app: typer.Typer) -> None:
 
 
 def tasks(
-    pattern: Annotated[str, typer.Argument(help="A part of the name, or a pattern such as 'mplogin.sync.*'.")] = "",
+    pattern: Annotated[
+        str, typer.Argument(metavar="PATTERN", help="A part of the name, or a pattern such as 'mplogin.sync.*'.")
+    ] = "",
     context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose workers to ask.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Only what the source says; ask no worker.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list; the default when piped.")] = False,

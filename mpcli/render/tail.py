@@ -23,7 +23,7 @@ from mpcli.verbs.tail import Batch, Started, Summary, TailEvent
 from mpcli.wire.taps import Dropped, Exchange, Gap, Lost
 
 _BLIND = (
-    "a tap sees what is published to the services' exchanges; not replies, nor what is sent to a queue by its name. "
+    "A tap sees what is published to the services' exchanges; not replies, nor what is sent to a queue by its name. "
     "Outcomes are shown when workers send events (celery worker -E)"
 )
 _COLOURS = {"succeeded": "32", "failed": "31;1", "rejected": "31;1", "revoked": "33", "retried": "33"}

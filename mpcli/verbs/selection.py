@@ -26,7 +26,9 @@ class Selection:
         self._modes: dict[str, set[str]] = {}
         self._narrow = False
         if not patterns and not known:
-            raise UsageError("no service is known here", "name one: mp tail mplogin")
+            raise UsageError(
+                "no service is known here", "name one, such as mplogin, or go into the folder of a platform"
+            )
         for pattern in patterns or ["*"]:
             self._add(pattern, prefix, known)
         self._all = not patterns or "*" in patterns

@@ -92,7 +92,7 @@ def tail(
     around = resolve(start, context)
     known = known_services(around)
     selection = Selection(patterns, around.prefix, known)
-    places = [Place(str(mode), around.endpoint(mode).url, selection.sources(mode)) for mode in Mode]
+    places = places_of(around, selection)
     with ExitStack() as stack:
         sieve = _Sieve(selection, condition, limit, show)
         events = stack.enter_context(closing(watch(places, seconds=seconds, max_messages=bound)))
@@ -107,6 +107,12 @@ def tail(
             if sieve.full:
                 break
         yield sieve.summary
+
+
+def places_of(around: Context, selection: Selection) -> list[Place]:
+    """Both brokers of the context, and what to tap there."""
+    found = [(mode, around.endpoint(mode)) for mode in Mode]
+    return [Place(str(mode), broker.url, selection.sources(mode), broker.hint) for mode, broker in found]
 
 
 def known_services(around: Context) -> list[str]:

@@ -10,17 +10,17 @@ from contextlib import closing
 from pathlib import Path
 from time import monotonic
 
-from mpcli.bus.naming import Mode, TaskName
+from mpcli.bus.naming import TaskName
 from mpcli.errors import NotFound
 from mpcli.platform.contexts import Ask, Context, allow_write, resolve
 from mpcli.recording.format import EVENT, TASK
 from mpcli.verbs.call import call_task
 from mpcli.verbs.seen import Seen
 from mpcli.verbs.selection import Selection
-from mpcli.verbs.tail import absent_services, known_services, message_kinds
+from mpcli.verbs.tail import absent_services, known_services, message_kinds, places_of
 from mpcli.verbs.trace import Collector, Trace, checked
 from mpcli.wire.events import task_events
-from mpcli.wire.taps import Arrived, Dropped, Event, Gap, Place, Ready, watch
+from mpcli.wire.taps import Arrived, Dropped, Event, Gap, Ready, watch
 
 PATIENCE = 30.0
 _PULSE, _GROWTH = 0.1, 0.25
@@ -147,7 +147,7 @@ class _Watcher:
     def __init__(self, around: Context, patterns: list[str], wanted: str) -> None:
         self._known = known_services(around)
         self._selection = Selection(patterns, around.prefix, self._known)
-        self._places = [Place(str(mode), around.endpoint(mode).url, self._selection.sources(mode)) for mode in Mode]
+        self._places = places_of(around, self._selection)
         self._kinds = message_kinds(self._selection.services)
         self._collector = Collector(wanted)
         self._expected = ""

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from selectors import EVENT_READ, DefaultSelector
 from time import monotonic, time
 
-from mpcli.errors import BrokerError, BrokerRefused, MpError
+from mpcli.errors import BrokerError, BrokerRefused, BrokerUnreachable, MpError
 from mpcli.wire.message import Message
 from mpcli.wire.refusal import ACCESS_REFUSED, NOT_ALLOWED
 from mpcli.wire.tap import MAX_MESSAGES, Source, Tap, open_tap
@@ -93,11 +93,12 @@ Event = Arrived | Dropped | Lost | Gap | Exchange | Ready | Pulse
 
 
 class Place:
-    """A broker to tap: the name we give it, its URL or URLs, what to bind to."""
+    """A broker to tap: the name we give it, its URL or URLs, what to bind to, what to do when it does not answer."""
 
-    __slots__ = ("broker", "sources", "url")
+    __slots__ = ("broker", "hint", "sources", "url")
 
-    def __init__(self, broker: str, url: str, sources: list[Source]) -> None:
+    def __init__(self, broker: str, url: str, sources: list[Source], hint: str = "") -> None:
+        self.hint = hint
         self.broker = broker
         self.url = url
         self.sources = sources
@@ -128,6 +129,8 @@ class _Line:
         try:
             tap = open_tap(self.place.url, self.place.sources, max_messages=self._max_messages)
         except MpError as error:
+            if isinstance(error, BrokerUnreachable):
+                error.hint = self.place.hint or error.hint
             self._opened.append(error)
             return
         self._opened.append(tap)

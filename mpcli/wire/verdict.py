@@ -38,7 +38,7 @@ def unanswered(name: TaskName, timeout: float, waiting: int, consumers: int) -> 
     if not consumers:
         return NobodyListens(
             f"{begun}: nobody is listening on {name.queue}",
-            "start a worker with `mp up`; this call has expired and will not run later",
+            f"start a worker: `mp worker {name.queue}` or `mp up`; this call has expired and will not run later",
         )
     workers = "1 worker is" if consumers == 1 else f"{consumers} workers are"
     return NoReply(
