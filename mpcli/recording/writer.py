@@ -11,6 +11,7 @@ from time import time
 from mpcli import __version__
 from mpcli.errors import UsageError
 from mpcli.recording.format import Entry, check_header, encode_entry, header_line, message_line, message_start
+from mpcli.recording.lines import append_lines
 from mpcli.wire.message import Message
 
 # More routes than any platform has; a sender of random routing keys must not fill our memory.
@@ -46,7 +47,7 @@ class Writer:
 
     def write(self, entries: list[Entry]) -> None:
         """Append lines in one go. Raises `OSError` when the disk is full; what was written whole can still be read."""
-        self._append(b"".join(map(encode_entry, entries)))
+        append_lines(self._file, b"".join(map(encode_entry, entries)))
         self.messages += sum(entry.message is not None for entry in entries)
 
     def write_messages(self, kind: str, broker: str, at: float, messages: list[Message]) -> None:
@@ -61,7 +62,7 @@ class Writer:
                     starts.clear()
                 start = starts[route] = message_start(*route)
             lines.append(message_line(start, at, message.raw_properties, message.body, message.redelivered))
-        self._append(b"".join(lines))
+        append_lines(self._file, b"".join(lines))
         self.messages += len(messages)
 
     def sync(self) -> None:
@@ -86,14 +87,9 @@ class Writer:
             _check_start(self.path, os.pread(self._file, 4096, 0))
             if os.pread(self._file, 1, size - 1) != b"\n":
                 # What a crash tore: end its line, so that the reader skips that one and nothing else.
-                self._append(b"\n")
+                append_lines(self._file, b"\n")
         os.fchmod(self._file, 0o600)
-        self._append(header_line(__version__, time()))
-
-    def _append(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
+        append_lines(self._file, header_line(__version__, time()))
 
 
 def _open(path: Path) -> int:

@@ -11,15 +11,18 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable
 
 from mpcli.errors import MpError, UsageError
+from mpcli.recording.lines import append_lines
 
 _FORMAT = 1
 
 
 class Progress:
-    """Of one line: its `mark`, the `id` it was sent under, and the exit `code` that it came to, None when unknown."""
+    """Of one line: its `mark`, the `id` it was sent under (empty when it was wrong), and the exit `code` that it came
+    to, None when unknown."""
 
     __slots__ = ("code", "id", "mark")
 
@@ -27,6 +30,11 @@ class Progress:
         self.mark = mark
         self.id = task_id
         self.code: int | None = None
+
+    @property
+    def never_ran(self) -> bool:
+        """Whether it was wrong, and the run ended before it could say so."""
+        return not self.id and self.code is None
 
 
 class Journal:
@@ -39,10 +47,12 @@ class Journal:
         self.path = path
         self.lines: dict[int, Progress] = {}
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         except OSError as error:
             raise UsageError(f"--journal {path}: {(error.strerror or str(error)).lower()}") from error
         try:
+            if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                raise UsageError(f"--journal {path} is not a regular file", "it is read again and appended to")
             self._lock()
             self._read(task)
         except BaseException:
@@ -92,7 +102,7 @@ class Journal:
             self.lines.pop(number, None)
 
     def sending(self, number: int, text: bytes, task_id: str) -> None:
-        """The line is going to be sent now."""
+        """The line is going to be sent now; without an id it is wrong and will not be."""
         self._write([{"line": number, "mark": mark_of(text), "sent": task_id}])
 
     def ended(self, codes: Iterable[tuple[int, int | None]]) -> None:
@@ -103,8 +113,7 @@ class Journal:
     def _write(self, records: list[dict[str, object]]) -> None:
         data = "".join(json.dumps(record) + "\n" for record in records).encode()
         try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            append_lines(self._descriptor, data)
         except OSError as error:
             raise MpError(f"--journal {self.path}: {(error.strerror or str(error)).lower()}") from error
 

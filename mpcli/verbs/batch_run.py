@@ -200,6 +200,8 @@ class Batch:
         try:
             message = self._calls.message(line)
         except UsageError as error:
+            if self._journal is not None:
+                self._journal.sending(line.number, line.text, "")
             self._ended.append(Result(line.number, error=error))
             return False
         if self._journal is not None:
@@ -211,7 +213,7 @@ class Batch:
     def _was_done(self, line: BatchLine) -> bool:
         """Whether an earlier run dealt with it; one whose end it does not know is told as such. Raises `UsageError`."""
         before = self._journal.lines.pop(line.number, None) if self._journal is not None else None
-        if before is None:
+        if before is None or before.never_ran:
             return False
         if before.mark != mark_of(line.text):
             raise UsageError(

@@ -200,6 +200,7 @@ class OpenCaller:
             self._line.accept(self._inbox.popleft())
 
     def _close_pipe(self) -> None:
-        for descriptor in (self._wake_read, self._wake_write):
-            with suppress(OSError):
-                os.close(descriptor)
+        with self._lock:  # who wakes holds it: not a byte may go to a number that is another file's by now
+            for descriptor in (self._wake_read, self._wake_write):
+                with suppress(OSError):
+                    os.close(descriptor)

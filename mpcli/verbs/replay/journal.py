@@ -14,7 +14,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from mpcli.errors import UsageError
+from mpcli.errors import MpError, UsageError
+from mpcli.recording.lines import append_lines
 
 _FORMAT, _VERSION = "mp-replay", 1
 
@@ -30,15 +31,24 @@ class Journal:
 
     @classmethod
     def begin(cls, path: Path, header: dict[str, object]) -> Journal:
-        """A new one, with mode 0600. Raises `UsageError` where an earlier replay has left one."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """A new one, with mode 0600.
+
+        Raises `UsageError` where an earlier replay has left one, `MpError` when it cannot be written.
+        """
         try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             raise unfinished(path) from None
+        except OSError as error:
+            raise _unwritable(path, error, "nothing was sent") from error
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         journal = cls(path, {"format": _FORMAT, "version": _VERSION, **header}, set(), file)
-        journal._append(json.dumps(journal.header).encode() + b"\n")
+        try:
+            append_lines(file, json.dumps(journal.header).encode() + b"\n")
+        except OSError as error:
+            journal.finish()
+            raise _unwritable(path, error, "nothing was sent") from error
         return journal
 
     @classmethod
@@ -76,10 +86,13 @@ class Journal:
         return cls(path, header, confirmed, file)
 
     def confirm(self, numbers: Iterable[int]) -> None:
-        """These need never be sent again."""
+        """These need never be sent again. Raises `MpError` when that cannot be written."""
         fresh = list(numbers)
+        try:
+            append_lines(self._file, b"".join(b"%d\n" % number for number in fresh))
+        except OSError as error:
+            raise _unwritable(self.path, error, "what was sent last may be sent twice") from error
         self.confirmed.update(fresh)
-        self._append(b"".join(b"%d\n" % number for number in fresh))
 
     def finish(self) -> None:
         """Nothing is left to be resumed: the file goes."""
@@ -93,10 +106,9 @@ class Journal:
             os.close(self._file)
             self._file = -1
 
-    def _append(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
+
+def _unwritable(path: Path, error: OSError, hint: str) -> MpError:
+    return MpError(f"the journal {path} cannot be written: {error.strerror or error}", hint)
 
 
 def unfinished(path: Path) -> UsageError:

@@ -193,3 +193,15 @@ def test_one_line_for_each_entry() -> None:
     line = encode_entry(Entry(TASK, 1700000000.25, "sync", message(1, b"a\nb")))
     assert line.count(b"\n") == 1
     assert json.loads(line)["at"] == 1700000000.25
+
+
+def test_a_full_disk_cuts_no_line_in_two(path, no_room) -> None:
+    record(path, 1)
+    with Writer(path) as writer:
+        line = len(path.read_bytes().splitlines()[1])
+        with no_room(path, line + line // 2), pytest.raises(OSError, match="large"):
+            writer.write_messages(TASK, "sync", 1.0, [message(2), message(3)])
+        writer.write_messages(TASK, "sync", 1.0, [message(4)])
+    assert numbers(path) == [1, 2, 4]
+    reader = Reader(path)
+    assert (len(list(reader)), reader.damaged) == (3, [])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpcli.errors import UsageError
+from mpcli.errors import MpError, UsageError
 from mpcli.verbs.batch_journal import Journal, mark_of
 from mpcli.verbs.batch_lines import BatchInput, BatchLine
 
@@ -118,3 +118,35 @@ def test_one_batch_at_a_time_and_only_its_own(path, tmp_path) -> None:
         assert (tmp_path / "text").read_text() == text
     with pytest.raises(UsageError, match="no such file"):
         Journal(str(tmp_path / "missing" / "journal"), TASK)
+
+
+def test_a_line_that_was_wrong_leaves_a_journal_that_can_be_read(tmp_path) -> None:
+    path = str(tmp_path / "journal")
+    journal = Journal(path, TASK)
+    journal.sending(1, b"nonsense", "")
+    journal.sending(2, b"more of it", "")
+    journal.ended([(2, 2)])
+    journal.close()
+    again = Journal(path, TASK)
+    again.close()
+    assert again.lines[1].never_ran  # the run ended before it could say so
+    assert (again.lines[2].never_ran, again.lines[2].code) == (False, 2)
+
+
+def test_a_journal_is_a_file(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="regular file"):
+        Journal(str(tmp_path / "pipe"), TASK)
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path, no_room) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(str(path), TASK)
+    journal.sending(1, b"[1]", "an id")
+    with no_room(path, 10), pytest.raises(MpError, match="too large"):
+        journal.sending(2, b"[2]", "another id")
+    journal.ended([(1, 0)])
+    journal.close()
+    again = Journal(str(path), TASK)
+    again.close()
+    assert [(number, line.code) for number, line in again.lines.items()] == [(1, 0)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpcli.errors import UsageError
+from mpcli.errors import MpError, UsageError
 from mpcli.verbs.replay.journal import Journal, numbered
 from mpcli.verbs.replay.sources import identity
 from mpcli.wire.codec import Typed
@@ -52,6 +52,22 @@ def test_one_at_a_time_and_never_over_another(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(UsageError, match="no journal"):
             Journal.resume(path)
+
+
+def test_a_full_disk_makes_no_number_of_two(tmp_path: Path, no_room) -> None:
+    path = tmp_path / "it.replay"
+    with no_room(path, 0), pytest.raises(MpError, match="cannot be written"):
+        Journal.begin(path, {"salt": "x"})
+    assert not path.exists()
+    journal = Journal.begin(path, {"salt": "x"})
+    with no_room(path, 5), pytest.raises(MpError, match="cannot be written"):
+        journal.confirm([1, 23456])
+    assert 23456 not in journal.confirmed
+    journal.confirm([78])
+    journal.close()
+    again = Journal.resume(path)
+    assert again.confirmed == {1, 78}
+    again.close()
 
 
 @given(st.lists(st.sampled_from("aabc"), max_size=12), st.data())
