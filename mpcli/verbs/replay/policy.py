@@ -54,7 +54,7 @@ class Policy:
             return old
         if old == self._last[0]:  # a message has its id in two or three places
             return self._last[1]
-        text = blake2b(f"{self.salt}\0{old}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        text = blake2b(f"{self.salt}\0{old}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         new = f"{text[:8]}-{text[8:12]}-8{text[13:16]}-a{text[17:20]}-{text[20:]}"
         self._last = (old, new)
         return new

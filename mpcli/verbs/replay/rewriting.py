@@ -66,6 +66,8 @@ def rewrite(seen: Seen, policy: Policy, queue: str = "", edited: Arguments | Non
         return _Rewriting(seen, policy, queue, edited).run()
     except (ProtocolError, Unknown, Unreadable) as error:
         return Rewritten(seen.message, skip=str(error))
+    except UnicodeEncodeError:  # JSON can hold half a surrogate pair, AMQP cannot
+        return Rewritten(seen.message, skip="its id is no text that a header can hold")
 
 
 class _Expired(Unknown):
@@ -139,7 +141,10 @@ class _Rewriting:
                 done.notes.append("expired: a worker will discard it as revoked")
 
     def _set_moment(self, name: str, text: str, seconds: float) -> None:
-        moment = datetime.fromtimestamp(seconds, UTC)
+        try:
+            moment = datetime.fromtimestamp(seconds, UTC)
+        except (ValueError, OverflowError) as error:
+            raise Unreadable(f"its {name} of {text} is too far away to be shifted") from error
         # Celery reads an eta without a zone in its own time, UTC unless it is told otherwise: the form is kept.
         new = moment.isoformat() if _aware(text) else moment.replace(tzinfo=None).isoformat()
         if self.first and self.arguments:

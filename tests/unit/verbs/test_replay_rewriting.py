@@ -227,3 +227,24 @@ def test_a_move_changes_only_what_would_do_harm() -> None:
     done = move(harmful, Place("", "target"), "guest")
     assert sorted(done.changes) == ["copies", "deaths", "user"]
     assert done.message.headers == message().headers
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (message(headers={"eta": "9999-12-31T23:59:59+00:00"}), "its eta of 9999-12-31T23:59:59+00:00 is too far away"),
+        (message(headers={"task": None}, body=b'{"task": "x", "id": "\\ud800", "args": [], "kwargs": {}}'), "its id"),
+    ],
+)
+def test_a_message_that_cannot_be_changed_is_skipped_and_not_the_end_of_all(sent, said) -> None:
+    assert said in replayed(sent, expired=SHIFT).skip
+
+
+def test_ids_of_nonsense_and_bodies_of_any_depth_are_sent() -> None:
+    steps = [{"task": "mplogin.async.next", "options": {"task_id": "\ud800"}}]
+    done = replayed(message(embed={"chain": steps}))
+    assert not done.skip
+    assert json.loads(done.message.body)[2]["chain"][0]["options"]["task_id"] == Policy(salt="s").new_id("\ud800")
+    deep = b"[" * 600 + b"]" * 600
+    done = replayed(message(body=deep))
+    assert (done.skip, done.message.body) == ("", deep)
