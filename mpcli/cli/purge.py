@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 def purge(
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Its name, such as mplogin.dead.")],
-    where: Annotated[str, typer.Option(metavar="EXPRESSION", help="Only these: a Python expression.")] = "",
+    where: Annotated[str | None, typer.Option(metavar="EXPRESSION", help="Only these: a Python expression.")] = None,
     task: Annotated[list[str] | None, typer.Option(metavar="TASK", help="Only these; with * and ?.")] = None,
     ids: Annotated[
         list[str] | None, typer.Option("--id", metavar="ID", help="Only these; the first characters do.")

@@ -13,7 +13,7 @@ _Context = Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose que
 _Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 _Json = Annotated[bool, typer.Option("--json", help="JSON Lines; the default when piped.")]
 _List = list[str] | None
-_Where = Annotated[str, typer.Option(metavar="EXPRESSION", help="A Python expression on each message.")]
+_Where = Annotated[str | None, typer.Option(metavar="EXPRESSION", help="A Python expression on each message.")]
 _Tasks = Annotated[_List, typer.Option(metavar="TASK", help="Only these; with * and ?.")]
 _Ids = Annotated[_List, typer.Option("--id", metavar="ID", help="Only these; the first characters do.")]
 _Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N of them.")]
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A recording, or a queue such as mplogin.dead.")],
-    where: _Where = "",
+    where: _Where = None,
     task: _Tasks = None,
     ids: _Ids = None,
     limit: _Limit = None,
@@ -111,7 +111,7 @@ def _again(command: list[str], **options: str | None) -> str:
 def move(
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Where the messages are.")],
     target: Annotated[str, typer.Argument(metavar="TARGET", help="A queue or an exchange of the same broker.")],
-    where: _Where = "",
+    where: _Where = None,
     task: _Tasks = None,
     ids: _Ids = None,
     limit: _Limit = None,

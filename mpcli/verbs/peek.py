@@ -118,7 +118,7 @@ def peek(
         traits = traits_of(around, place, holding)
         cost = Cost(place, holding, traits, scan if condition else limit)
         may_look(cost, traits, spend, save is not None)
-        _ask_leave(around, cost, yes, ask)
+        ask_leave(around, cost, yes, ask)
         cost.parameters = parameter_names(start)
         yield cost
         summary = PeekSummary(holding.ready)
@@ -126,7 +126,7 @@ def peek(
         with Writer(save) if save else nullcontext() as writer:
             items = look.take(cost.take, limit, condition)
             if writer is not None:
-                writer.write([Entry(seen.kind, seen.at, seen.broker, seen.message) for seen in items])
+                writer.write([Entry(seen.kind, seen.at, seen.broker, seen.message) for seen in look.to_save])
         look.give_back(summary)
     summary.shown, summary.saved = len(items), str(save or "")
     if condition is not None:
@@ -159,11 +159,11 @@ def may_look(cost: Cost, traits: Traits, spend: bool, saved: bool) -> None:
         )
 
 
-def _ask_leave(around: Context, cost: Cost, yes: bool, ask: Ask | None) -> None:
+def ask_leave(around: Context, cost: Cost, yes: bool, ask: Ask | None) -> None:
     """A look at what nobody consumes and nothing limits changes no message's fate; any other one is a change."""
     if cost.consumers or cost.delivery_limit is not None or cost.type == UNKNOWN:
         allow_write(
-            around, f"peek {cost.queue}, which hides messages from workers for a moment and marks them", yes, ask
+            around, f"look into {cost.queue}, which hides messages from workers for a moment and marks them", yes, ask
         )
 
 
@@ -175,10 +175,13 @@ class Look:
         self._place = place
         self._limit = traits.delivery_limit
         self._limit_set = traits.limit_set
+        self._drops = traits.dead_letter_exchange is None
         self._keep_order = traits.type == QUORUM and traits.delivery_limit is None
         self._began = monotonic()
         # How often each was delivered before, where the queue counts it.
         self._deliveries: list[int] = []
+        # The messages that `take` found, and those that the queue will drop when they are given back.
+        self.to_save: list[Seen] = []
 
     def take(self, most: int, limit: int, where: Where | None = None) -> list[Seen]:
         """The messages that are wanted, at most `limit`, among `most` at the head of the queue."""
@@ -186,9 +189,15 @@ class Look:
         found: list[Seen] = []
         for message in self.messages(most):
             seen = Seen(kind, str(self._place.broker), at, message)
-            if len(found) < limit and (where is None or where(seen)):
+            wanted = len(found) < limit and (where is None or where(seen))
+            if wanted:
                 found.append(seen)
+            if wanted or self._is_dropped(message):
+                self.to_save.append(seen)
         return found
+
+    def _is_dropped(self, message: Message) -> bool:
+        return self._drops and self._limit is not None and deliveries(message) + 1 > self._limit
 
     def messages(self, most: int) -> Iterator[Message]:
         """At most so many, from the head of the queue. Raises `SafetyRefusal` where giving them back would lose one."""

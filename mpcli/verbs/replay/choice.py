@@ -21,7 +21,7 @@ class Choice:
     With `consequences` also what other messages of a recording led to: retries, dead letters, what a task sent.
     """
 
-    where: str = ""
+    where: str | None = None
     tasks: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     limit: int | None = None
@@ -38,7 +38,7 @@ class Choice:
             if len(text) < _MIN_ID:
                 raise UsageError(f"--id {text!r} is too short", f"at least {_MIN_ID} characters of it")
         self.assignments()
-        if self.where:
+        if self.where is not None:
             Where(self.where)
 
     def assignments(self) -> list[Assignment]:

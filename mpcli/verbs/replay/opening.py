@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -13,16 +13,20 @@ from mpcli.errors import BrokerError, BrokerRefused, MpError, NotFound, UsageErr
 from mpcli.platform.contexts import Context
 from mpcli.platform.root import user_folder
 from mpcli.recording.reader import MAKES_ONE
-from mpcli.verbs.peek import Cost, may_look
+from mpcli.verbs.peek import Cost
 from mpcli.verbs.queue_place import held, locate, suggestion, told, traits_of
 from mpcli.verbs.replay.origin import Place
 from mpcli.verbs.replay.sources import Recording, Source, Waiting
 from mpcli.wire.handshake import connect
 from mpcli.wire.methods import EXCHANGE_DECLARE, QUEUE_DECLARE
+from mpcli.wire.queue_traits import Traits
 from mpcli.wire.refusal import NOT_FOUND
 
 _BEAT = 2.0
 _LOOK = 2  # a channel that the broker may close
+
+# Raises when a queue may not be looked into at that cost.
+May = Callable[[Cost, Traits], None]
 
 
 def is_recording(name: str) -> bool:
@@ -35,35 +39,36 @@ def is_recording(name: str) -> bool:
     return False
 
 
-def open_source(around: Context, name: str, broker: str, expected: int = 0, spend: bool = True) -> Recording | Waiting:
+def open_source(
+    around: Context, name: str, broker: str, expected: int = 0, may: May | None = None
+) -> Recording | Waiting:
     """The recording at the path `name`, or the queue of that name; `broker` is sync, async, or empty to look.
 
     `expected` is how many messages a queue should hold: they may be on their way back from a process that was killed.
-    `spend` is as for `open_queue`.
+    `may` is as for `open_queue`.
 
     Raises `NotFound` when there is neither, `NotARecording`, `BrokerError`.
     """
     if is_recording(name):
         return Recording(Path(name))
     try:
-        return open_queue(around, name, broker, expected, spend)
+        return open_queue(around, name, broker, expected, may)
     except NotFound as error:
         raise NotFound(f"{name} is no file here, and {error.message}", error.hint) from error
 
 
-def open_queue(around: Context, name: str, broker: str, expected: int = 0, spend: bool = True) -> Waiting:
+def open_queue(around: Context, name: str, broker: str, expected: int = 0, may: May | None = None) -> Waiting:
     """As `open_source`, for a queue only.
 
-    Unless `spend` says that messages which go back may lose one of their deliveries, raises `SafetyRefusal` for a queue
-    that limits those.
+    `may`, where messages may go back to it, is called with what that costs before any is taken; it raises to refuse.
     """
     place = locate(around, name, broker)
     with told(place.endpoint):
         try:
-            if not spend:
+            if may is not None:
                 with held(around, place, "mp replay") as holding:
                     traits = traits_of(around, place, holding)
-                    may_look(Cost(place, holding, traits, holding.ready), traits, spend=False, saved=False)
+                    may(Cost(place, holding, traits, holding.ready), traits)
             return Waiting(place.endpoint.url, name, str(place.broker), time(), expected)
         except NotFound as error:
             error.hint = suggestion(around, name) or error.hint

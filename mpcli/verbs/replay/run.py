@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from mpcli.platform.contexts import Ask, Context, allow_write
 from mpcli.verbs.parameters import parameter_names
 from mpcli.verbs.replay.choice import Choice
 from mpcli.verbs.replay.comparing import Comparison
+from mpcli.verbs.replay.editing import edit_all
 from mpcli.verbs.replay.journal import Journal, numbered
 from mpcli.verbs.replay.opening import find_target, kept
 from mpcli.verbs.replay.planning import Edits, Job, MoveJob, Plan
@@ -100,6 +101,17 @@ class Run:
         else:
             self._source.bound = int(str(header["last_line"]))
 
+    def edit(self, edit: Callable[[str], str], ask: Ask | None) -> None:
+        """Let a person change the arguments. Raises `UsageError` when what comes of it cannot be used."""
+        with kept(self._source):
+            self.edits = edit_all(self.job()(), edit, ask)
+        self._bind()
+
+    def _bind(self) -> None:
+        """A recording may be read again, and have grown: what nobody was shown is not sent."""
+        if isinstance(self._source, Recording) and self._source.bound is None:
+            self._source.bound = self._source.last_line
+
     def job(self) -> Job:
         """The selected messages, as they would be sent."""
         policy = Policy(
@@ -125,6 +137,7 @@ class Run:
         """Plan, ask, send, tell; what is opened for it is closed by `stack`."""
         job = self.job()
         plan = job.plan(self._target.name)
+        self._bind()
         plan.dry = dry
         plan.parameters = parameter_names(self._start)
         plan.before = len(self._journal.confirmed) if self._journal else 0

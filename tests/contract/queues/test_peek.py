@@ -151,3 +151,13 @@ def test_killed_at_any_moment_it_leaves_everything(here, kill_at_random, mode, q
         held += here.broker(mode).queues()[queue]
     assert held == 6000
     assert sorted(here.number(message) for message in here.all_of(mode, queue)) == list(range(3000))
+
+
+def test_what_the_queue_drops_is_saved_also_when_it_is_not_shown(here, tmp_path) -> None:
+    here.declare("sync", "dropping", x_queue_type="quorum", x_delivery_limit=0)
+    here.fill("sync", "dropping", 6)
+    file = tmp_path / "saved.mprec"
+    _, shown, summary = look(here, "dropping", where="args[0] == 3", spend=True, save=file)
+    assert (shown, summary.died) == ([3], 6)
+    here.await_total("sync", "dropping", 0)
+    assert [here.number(entry.message) for entry in Reader(file)] == list(range(6))

@@ -70,6 +70,10 @@ def test_none_that_matches_and_no_backup(here, tmp_path) -> None:
     assert list(tmp_path.rglob("*.mprec")) == []
     with pytest.raises(UsageError, match="--no-backup"):
         remove(here, "mplogin.sync", keep=False, backup=tmp_path / "none.mprec")
+    here.fill("sync", "mplogin.sync", 2)
+    with pytest.raises(UsageError, match="not a Python expression"):  # the variable of a script that is not set
+        remove(here, "mplogin.sync", where="")
+    here.await_total("sync", "mplogin.sync", 2)
 
 
 def test_what_comes_after_the_question_is_not_removed(here, tmp_path) -> None:

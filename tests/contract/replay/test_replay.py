@@ -255,7 +255,8 @@ def test_a_move_changes_nothing_but_the_place(bus) -> None:
 
 
 def test_a_limited_queue_gives_no_delivery_away_unless_told(bus) -> None:
-    bus.queue("limited", **{"x-queue-type": "quorum", "x-delivery-limit": 1})
+    limited = {"x-queue-type": "quorum", "x-delivery-limit": 1}
+    bus.queue("limited", **limited, **{"x-dead-letter-exchange": "mplogin.dead"})
     bus.queue("parked")
     bus.publish(*(bus.task(n).changed(exchange="", routing_key="limited") for n in range(3)))
     for options in ({"dry_run": True}, {"limit": 1}, {"where": "args[0] == 1"}):
@@ -267,6 +268,12 @@ def test_a_limited_queue_gives_no_delivery_away_unless_told(bus) -> None:
     bus.until("limited", 3)
     assert bus.done(move(bus.folder, "limited", "parked", Choice(), Way(), yes=True)).counts()[1] == 3
     assert len(bus.taken("parked")) == 3  # one delivery was used up, and none by what was refused
+    bus.queue("dropping", **limited)
+    bus.publish(bus.task(1).changed(exchange="", routing_key="dropping"))
+    for _ in range(3):  # nobody would ever see it again
+        with pytest.raises(SafetyRefusal, match="it has no dead letters"):
+            bus.run("dropping", spend=True, dry_run=True)
+    assert len(bus.taken("dropping")) == 1
 
 
 def test_of_a_recording_only_the_causes_are_sent(bus) -> None:
@@ -328,6 +335,25 @@ def test_a_recording_too_large_for_the_memory_is_read_again(bus, monkeypatch) ->
     assert again.counts() == whole.counts() == (1500, 1499, 0, 0, 1, 0)
     assert [one.planned.number for one in again.not_sent] == [one.planned.number for one in whole.not_sent] == [2]
     assert [message.body for message in bus.taken("mplogin.async")] == [message.body for message in first]
+
+
+def test_what_is_recorded_after_the_plan_is_not_sent(bus, monkeypatch) -> None:
+    from mpcli.verbs.replay import sources
+
+    monkeypatch.setattr(sources, "_IN_MEMORY", 0)  # as of a file too large to be kept
+    file = bus.record(bus.task(1), bus.task(2))
+    events = replay(bus.folder, file, Choice(), Way(), yes=True)
+    assert next(events).selected == 2
+    bus.record(bus.task(3), bus.task(4).changed(exchange="nowhere"), broker="sync")
+    *_, summary = events
+    assert (summary.selected, summary.confirmed, summary.left) == (2, 2, 0)
+
+    def edit(text: str) -> str:
+        bus.record(bus.task(5))
+        return text
+
+    assert bus.run(file, edit=edit, dry_run=True).plan.selected == 4
+    assert bus.count("mplogin.async") == 2
 
 
 def test_of_a_very_long_queue_so_many_at_once(bus, monkeypatch) -> None:

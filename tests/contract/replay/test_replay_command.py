@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mpcli.cli.entry import main
+from mpcli.wire.holding import hold
 from mpcli.wire.message import Message
 
 DEADLINE = 30.0
@@ -150,10 +151,16 @@ def test_careful_contexts_ask_or_refuse_also_without_a_terminal(bus, contexts, h
         (("replay", "mplogin.dead", "--context", "museum", "--yes"), 7),
         (("replay", "mplogin.dead", "--context", "museum", "--to", "staging", "--yes"), 7),
         (("move", "mplogin.dead", "mplogin", "--context", "prod"), 7),
-        (("replay", "mplogin.dead", "--context", "museum", "--dry-run"), 0),
     ]:
         code, _, said = here(*argv)
         assert code == expected, said
+    with hold(bus.brokers.async_.url, "mplogin.dead") as holding:  # what was refused took nothing
+        assert [message.redelivered for message in holding.take(2)] == [False, False]
+    code, _, said = here("replay", "mplogin.dead", "--context", "museum", "--dry-run")
+    assert code == 0, said
+    bus.queue("limited", **{"x-queue-type": "quorum", "x-delivery-limit": 3, "x-dead-letter-exchange": "mplogin.dead"})
+    looked = ("replay", "limited", "--broker", "async", "--dry-run", "--spend-delivery", "--context")
+    assert [here(*looked, "museum")[0], here(*looked, "prod")[0], here(*looked, "prod", "--yes")[0]] == [7, 7, 0]
     bus.until("mplogin.dead", 2)
     code, out, said = here("replay", "mplogin.dead", "--context", "staging", "--to", "prod", "--yes")
     assert code == 0, said
