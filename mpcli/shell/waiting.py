@@ -129,7 +129,7 @@ class _Spinner:
         with connect(self._context.endpoint(self._name.mode).url, timeout=_ANSWER, name="mp shell") as connection:
             control = Control(connection)
             while not self._stopped.is_set():
-                survey = control.survey(queue, _ANSWER)
+                survey = control.listeners(queue, _ANSWER)
                 workers = list(survey.workers)
                 active: dict[str, object] = {}
                 ticket = control.ask("active", {}, workers) if workers else ""

@@ -46,7 +46,7 @@ def whereabouts(url: str, name: TaskName, task_id: str) -> Whereabouts:
 
 def look(control: Control, name: TaskName, task_id: str) -> Whereabouts:
     """As `whereabouts`, over a connection that is there."""
-    survey = control.survey(name.queue, wait=_ANSWER_WAIT)
+    survey = control.listeners(name.queue, wait=_ANSWER_WAIT)
     found = Whereabouts(survey.waiting, survey.consumers)
     workers = set(survey.workers)
     if not workers:

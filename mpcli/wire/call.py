@@ -64,6 +64,7 @@ def call(
     """
     deadline = monotonic() + timeout
     message = sync_message(str(name), args, kwargs, REPLY_TO, timeout)
+    is_sent = False
 
     def first(frame_max: int) -> bytes:
         if hops is not None:
@@ -71,6 +72,8 @@ def call(
         return work(frame_max)
 
     def work(frame_max: int) -> bytes:
+        nonlocal is_sent
+        is_sent = True
         return (
             BASIC_CONSUME.frame(_WORK, REPLY_TO, "", False, True, False, False, {})
             + publish_frames(_WORK, name, message, frame_max)
@@ -79,7 +82,7 @@ def call(
 
     if hops is not None:
         hops.begin(monotonic())
-    with _connect(urls, name, timeout, first) as connection:
+    with _connect(urls, name, timeout, first, lambda: is_sent) as connection:
         asker = _Asker(connection)
         try:
             if hops is not None:
@@ -100,13 +103,16 @@ def call(
                 hops.finish(connection)
 
 
-def _connect(urls: str, name: TaskName, timeout: float, first: First) -> Connection:
+def _connect(urls: str, name: TaskName, timeout: float, first: First, is_sent: Callable[[], bool]) -> Connection:
     try:
         return connect(urls, timeout=min(timeout, CONNECT_TIMEOUT), first=first, name=f"mp call {name}")
     except KeyboardInterrupt:
+        if not is_sent():
+            raise Interrupted(f"interrupted before there was a connection: {name} was not called") from None
+        # The call went out with the handshake: it may be with a worker before we hear of the connection.
         raise Interrupted(
-            f"interrupted before the broker answered; {name} was most probably not called",
-            f"a call that came through all the same expires in {timeout:g} s",
+            f"interrupted before the broker answered: whether {name} was called is not known",
+            f"if it was, what has begun runs on, and what has not expires in {timeout:g} s",
         ) from None
 
 

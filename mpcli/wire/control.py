@@ -8,7 +8,7 @@ consumers of the queue in question, or the workers that were named. Source: komb
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 
 from mpcli.errors import BrokerRefused
@@ -34,10 +34,13 @@ _PRIVATE: tuple[object, ...] = (False, False, True, True, False, {})
 _BROKER_WAIT = 5.0
 _LONGEST_NAME = 200
 
+# What a worker that told something has to do with a queue: its tasks for it, or None when it is not the queue's.
+_Own = Callable[[str, list[object]], "list[str] | None"]
+
 
 class Survey:
     """Who serves a queue: whether it `exists`, its `waiting` messages and `consumers` as the broker counts them, and
-    by worker the names of the tasks that the queue is for."""
+    by worker the names of the tasks that the queue is for, none where only the worker was asked for."""
 
     __slots__ = ("consumers", "exists", "waiting", "workers")
 
@@ -89,12 +92,19 @@ class Control:
         `wait`, in seconds, is spent only when a worker does not answer. A worker counts as one of the queue's when it
         has a task whose name begins with the queue's. Raises `BrokerError`.
         """
+        return self._survey(queue, wait, "registered", _own_tasks)
+
+    def listeners(self, queue: str, wait: float = 0.5) -> Survey:
+        """As `survey`, without the tasks, and exact: also where workers of other queues know the same tasks."""
+        return self._survey(queue, wait, "active_queues", _own_queue)
+
+    def _survey(self, queue: str, wait: float, method: str, own: _Own) -> Survey:
         found = Survey()
         ticket = new_id()
         look = b"" if self._is_looking else CHANNEL_OPEN.frame(_LOOK)
         look += QUEUE_DECLARE.frame(_LOOK, queue, *_PASSIVE)
         self._is_looking = True
-        self.connection.send(look + self._request(ticket, "registered", {}, None))
+        self.connection.send(look + self._request(ticket, method, {}, None))
         try:
             answer = self.connection.answer(QUEUE_DECLARE, channel=_LOOK, deadline=monotonic() + _BROKER_WAIT)
         except BrokerRefused as error:
@@ -105,8 +115,10 @@ class Control:
             return found
         found.waiting, found.consumers = (int(str(value)) for value in answer.values[1:])
         if found.consumers:
-            for worker, names in self._replies(ticket, monotonic() + wait):
-                _note(found, worker, names, f"{queue}.")
+            for worker, told in self._replies(ticket, monotonic() + wait):
+                tasks = own(queue, told) if isinstance(told, list) else None
+                if tasks is not None:
+                    found.workers[worker] = tasks
                 if found.complete:
                     break
         return found
@@ -243,10 +255,13 @@ def _answers(incoming: Incoming, ticket: str) -> list[tuple[str, object]]:
     return list(reply.items()) if isinstance(reply, dict) else []
 
 
-def _note(found: Survey, worker: str, names: object, beginning: str) -> None:
-    if not isinstance(names, list):
-        return
+def _own_tasks(queue: str, told: list[object]) -> list[str] | None:
+    """The tasks that the queue is for; None when the worker has none of them."""
     # Celery adds what it finds worth telling behind the name: `mplogin.sync.register [rate_limit=10/m]`.
-    own = [name for name in (str(one).partition(" ")[0] for one in names) if name.startswith(beginning)]
-    if own:
-        found.workers[worker] = own
+    names = (str(one).partition(" ")[0] for one in told)
+    return [name for name in names if name.startswith(f"{queue}.")] or None
+
+
+def _own_queue(queue: str, told: list[object]) -> list[str] | None:
+    """No tasks; None when the worker does not consume from the queue."""
+    return [] if any(isinstance(one, dict) and one.get("name") == queue for one in told) else None

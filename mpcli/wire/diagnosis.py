@@ -23,7 +23,7 @@ _RETRY = "give it longer with --timeout, or start more workers; this call will n
 def so_far(control: Control, name: TaskName, task_id: str) -> str:
     """What a call that has no answer yet waits for, in a few words; nothing when that cannot be said."""
     try:
-        survey = control.survey(name.queue, _SHORT_WAIT)
+        survey = control.listeners(name.queue, _SHORT_WAIT)
         active = control.active(list(survey.workers), _SHORT_WAIT) if survey.workers else {}
     except BrokerError:
         return ""
@@ -45,7 +45,7 @@ def no_reply(control: Control, name: TaskName, task_id: str, timeout: float) -> 
     if control.connection.blocked:
         return held_back(name, timeout, control.connection.blocked)
     try:
-        survey = control.survey(name.queue, _WAIT)
+        survey = control.listeners(name.queue, _WAIT)
         if survey.exists and not survey.consumers:
             return unanswered(name, timeout, survey.waiting, 0)
         if not survey.workers:

@@ -21,7 +21,7 @@ _WAIT = 0.4
 def interrupted_call(control: Control, name: TaskName, task_id: str, deadline: float) -> Interrupted:
     """Revoke the call and ask the workers whether they had begun it. `deadline` is that of the call."""
     try:
-        survey = control.survey(name.queue, _WAIT)
+        survey = control.listeners(name.queue, _WAIT)
         workers = list(survey.workers)
         control.revoke(task_id, workers)
         # Behind the revocation on the same channel: who is asked has heard it.

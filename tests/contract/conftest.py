@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import uuid
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -55,6 +56,10 @@ class Broker:
     def queues(self) -> dict[str, int]:
         """The queues of the vhost and how many messages each holds, those out for delivery included."""
         return self.server.queues(self.vhost)
+
+    def exchanges(self) -> set[str]:
+        """The names of the vhost's exchanges."""
+        return self.server.exchanges(self.vhost)
 
     def close_connections(self) -> None:
         """Let the broker close all connections of the vhost, as its administrator would (320 CONNECTION_FORCED)."""
@@ -120,6 +125,9 @@ class EmbeddedServer:
 
     def queues(self, vhost: str) -> dict[str, int]:
         return self._broker.queues(vhost)
+
+    def exchanges(self, vhost: str) -> set[str]:
+        return self._broker._ask(lambda broker: set(broker.vhosts[vhost].exchanges))
 
     def close_connections(self, vhost: str) -> None:
         self._broker.close_connections(vhost)
@@ -202,10 +210,15 @@ class RabbitMQServer:
             ' _ -> {error, not_found} = rabbit_amqqueue:lookup(Name), "" end end,'
             f'lists:flatten([Line(Q) || Q <- rabbit_amqqueue:list(<<"{vhost}">>)]).'
         )
-        from base64 import b64decode
-
         pairs = (line.split(" ") for line in lines.split("|") if line)
         return {b64decode(name).decode(): int(count) for count, name in pairs}
+
+    def exchanges(self, vhost: str) -> set[str]:
+        names = self._evaluate(
+            '"|" ++ lists:flatten([binary_to_list(base64:encode(Name)) ++ "|" ||'
+            f' {{_, V, _, Name}} <- rabbit_exchange:list_names(), V =:= <<"{vhost}">>]).'
+        )
+        return {b64decode(name).decode() for name in names.split("|")}
 
     def close_connections(self, vhost: str) -> None:
         self._evaluate(

@@ -1,0 +1,116 @@
+"""Ctrl-C during a call: what becomes of the task is said as it is, with nothing left behind; and what a person sees."""
+
+from __future__ import annotations
+
+import signal
+import socket
+
+from silence import silent_until
+from terminal import Terminal, ctrl
+
+from mpcli.wire.handshake import connect
+from mpcli.wire.methods import QUEUE_PURGE
+from tests.contract.call.conftest import MP, finish, has_begun, told_in_time, until
+
+
+def interrupt(process):
+    """What it says when it is told to stop."""
+    process.send_signal(signal.SIGINT)
+    ended = finish(process)
+    assert (ended.code, ended.output) == (130, "")
+    assert len(ended.errors.splitlines()) <= 2
+    return ended
+
+
+def test_a_call_that_had_begun(place):
+    def attempt():
+        gate = place.gate()
+        ended = interrupt(place.begun(gate))
+        gate.touch()
+        until(place.is_idle)
+        return ended
+
+    errors = told_in_time(attempt).errors
+    assert "mpready.sync.wait had begun, runs on, and its result is lost" in errors
+    assert "mpready@h has been running it since" in errors
+
+
+def test_a_call_that_had_not_begun_never_runs(place):
+    def attempt():
+        gates.append(place.gate())
+        with place.busy():
+            waiting = place.mp(f"mpready.sync.wait file={gates[-1]} --timeout 300")
+            until(lambda: place.broker.queues()["mpready.sync"] == 1)
+            ended = interrupt(waiting)
+        until(lambda: place.is_idle() or has_begun(gates[-1]))
+        return ended
+
+    gates = []
+    assert "had not begun and will not run, for it was revoked" in told_in_time(attempt).errors
+    assert not has_begun(gates[-1])
+
+
+def test_a_call_that_nobody_hears(place):
+    process = place.mp("mpnobody.sync.x --timeout 300")
+    assert "nobody is listening" in process.stderr.readline()
+    ended = interrupt(process)
+    assert "had not begun, for nobody is listening on mpnobody.sync; else it expires in" in ended.errors
+    with connect(place.broker.url) as connection:
+        connection.request(QUEUE_PURGE, "mpnobody.sync", False)
+
+
+def test_before_the_broker_has_answered_it_is_not_known(place):
+    gate = place.gate()
+    with silent_until(place.broker, lambda: False) as url:
+        process = place.mp(f"mpready.sync.wait file={gate} --timeout 300", MP_SYNC_URL=url)
+        until(lambda: has_begun(gate))  # the call came through, and mp has heard nothing
+        ended = interrupt(process)
+    assert ended.errors.splitlines() == [
+        "mp: interrupted before the broker answered: whether mpready.sync.wait was called is not known",
+        "    if it was, what has begun runs on, and what has not expires in 300 s",
+    ]
+
+
+def test_before_there_is_a_connection_nothing_was_called(place):
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        with socket.create_connection(address):  # nobody is let in any more
+            process = place.mp("mpready.sync.odd", MP_SYNC_URL=f"amqp://{address[0]}:{address[1]}")
+            until(lambda: is_connecting(address[1]))
+            ended = interrupt(process)
+    assert ended.errors == "mp: interrupted before there was a connection: mpready.sync.odd was not called\n"
+
+
+def is_connecting(port):
+    """Whether somebody asks for a connection to this port, and has no answer yet."""
+    with open("/proc/net/tcp") as connections:
+        rows = [line.split() for line in connections][1:]
+    return any(row[2].endswith(f":{port:04X}") and row[3] == "02" for row in rows)
+
+
+def terminal(place, words):
+    return Terminal([MP, "call", *words], place.folder, place.environ, columns=160)
+
+
+def test_ctrl_c_in_a_terminal(place):
+    gate = place.gate()
+    with terminal(place, ["mpready.sync.wait", f"file={gate}", "--timeout", "300"]) as screen:
+        screen.see("mp: mpready.sync.wait runs on mpready@h since")  # a person is told while the call lasts
+        screen.send(ctrl("c"))
+        assert screen.wait() == 130
+        _, *lines = [line for line in screen.lines if line]
+    assert lines[0] == "^C"
+    assert lines[1] == "mp: interrupted: mpready.sync.wait had begun, runs on, and its result is lost"
+    assert lines[2].startswith("    the worker mpready@h has been running it since")
+    assert len(lines) == 3
+
+
+def test_a_person_is_told_what_a_busy_worker_does_and_gets_the_result(place):
+    gate = place.gate()
+    running = place.begun(gate)
+    with terminal(place, ["mpready.sync.wait", f"file={gate}", "--timeout", "300"]) as screen:
+        screen.see("mp: mpready.sync.wait waits, for mpready.sync is busy: mpready@h runs mpready.sync.wait since")
+        gate.touch()
+        assert screen.wait() == 0
+        assert screen.lines[1] == "null"
+    assert finish(running) == (0, "null\n", "")
