@@ -135,6 +135,7 @@ class Screen:
         if not self._is_drawn:
             self._is_drawn = True
             gc.enable()  # what starts the shell may have stopped it, for the sake of the first prompt
+            gc.freeze()  # what was imported stays: no keystroke waits until it was looked through for garbage
             self._watch.start()
 
     def _typed(self, _: object) -> None:
