@@ -6,16 +6,14 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
-import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
+from broker_process import BrokerProcess
 from terminal import BACKSPACE, ENTER, TAB, UP, Terminal, ctrl
 
 Shop = Callable[..., subprocess.CompletedProcess[str]]
@@ -118,17 +116,42 @@ def test_ctrl_c_in_a_command_and_in_code_leads_back_to_the_prompt(opened: Open) 
     shell.see(lambda: "42" in shell.lines and shell.line == "local>")
 
 
-def test_a_broker_that_goes_and_comes_back(opened: Open, shop: Shop) -> None:
-    with _Way(shop, "sync") as way:
-        shell = _ready(opened(MP_SYNC_URL=way.url))
-        way.close()
-        shell.see(lambda: "sync ✗ async ●" in shell.bar)
-        shell.send('mpwallet.sync.balance(wallet_id="none")' + ENTER)
-        shell.see("connection refused")
-        way.open()
-        _ready(shell)
-        shell.send('mpwallet.sync.balance(wallet_id="none")' + ENTER)
-        shell.see("UnknownWallet")
+def test_a_broker_that_is_killed_and_comes_back(
+    opened: Open,
+    shop: Shop,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    environment_at: Callable[..., dict[str, str]],
+    run_folder: Path,
+) -> None:
+    kind = request.node.callspec.params["shop"]
+    call = 'mpwallet.sync.open(owner="ada")' + ENTER
+    with BrokerProcess(kind, tmp_path / "broker", {"MP_TEST_RUN": str(run_folder)}) as broker:
+        worker = subprocess.Popen(
+            ["mp", "worker", "mpwallet.sync", "-c", "1"],
+            cwd=shop.folder,  # type: ignore[attr-defined]
+            env=environment_at(tmp_path, MP_SYNC_URL=broker.url),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            shell = _ready(opened(MP_SYNC_URL=broker.url, columns=100, lines=40), workers=3)
+            shell.send(call)
+            shell.see(lambda: shell.text.count("'owner': 'ada'") == 1)
+            broker.kill()
+            shell.see(lambda: "sync ✗ async ●" in shell.bar)
+            shell.send(call)
+            shell.see(lambda: "connection refused" in shell.text and shell.line == "local>")
+            told = [line for line in shell.lines[: shell.screen.cursor.y] if line][-2:]
+            assert re.fullmatch(r"mp: no connection to 127.0.0.1:\d+: connection refused", told[0]), shell.text
+            assert told[1].startswith("    MP_SYNC_URL names it: is it running"), shell.text
+            broker.start()
+            _ready(shell, workers=3)
+            shell.send(call)
+            shell.see(lambda: shell.text.count("'owner': 'ada'") == 2)
+        finally:
+            worker.terminate()
+            worker.wait(60)
 
 
 def test_contexts(opened: Open, shop: Shop, tmp_path: Path) -> None:
@@ -183,55 +206,3 @@ def test_a_worker_that_starts_or_stops_shows_up(
 def _pid(shop: Shop, name: str) -> int:
     rows = json.loads(shop("ps", "--json").stdout)["processes"]
     return next(row["pid"] for row in rows if row["name"] == name)
-
-
-class _Way:
-    """A port that leads to the broker, and that can be closed and opened again: to the shell the broker dies."""
-
-    def __init__(self, shop: Shop, mode: str) -> None:
-        state = json.loads((shop.folder / ".mp" / "state.json").read_text())  # type: ignore[attr-defined]
-        parts = urlsplit(state["urls"][mode])
-        self._target = parts.hostname, parts.port
-        self._sockets: list[socket.socket] = []
-        self._port = 0
-        self.open()
-        self.url = state["urls"][mode].replace(f":{parts.port}", f":{self._port}")
-
-    def __enter__(self) -> _Way:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def open(self) -> None:
-        listener = socket.create_server(("127.0.0.1", self._port))
-        self._port = listener.getsockname()[1]
-        self._sockets.append(listener)
-        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
-
-    def close(self) -> None:
-        for one in self._sockets:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-        self._sockets.clear()
-
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                near, _ = listener.accept()
-                far = socket.create_connection(self._target)
-            except OSError:
-                return
-            self._sockets += [near, far]
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    for one in (source, sink):
-        with suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)

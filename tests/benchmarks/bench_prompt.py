@@ -119,9 +119,9 @@ def first_prompt(folder: Path, env: Mapping[str, str]) -> None:
 def keystrokes(platforms: Mapping[int, Path], folder: Path, env: Mapping[str, str]) -> None:
     """From a key to the last of what it changes on the screen, the menu included."""
     print("## A keystroke in `mp shell`, to the screen (ms)\n")
-    print("Typing the beginnings, middles and letters of task names; a frame is 16 ms. Wall time ends with the last of")
-    print("what the key changes. Processor time is what all threads of the program used of it: a busy machine adds to the")
-    print("first and hardly to the second. Without a menu to draw, the floor, prompt_toolkit is at its cheapest.\n")
+    print("Typing the beginnings, middles and letters of task names; a frame is 16 ms. Wall time ends with the last")
+    print("of what the key changes. Processor time is what all threads of the program used of it: a busy machine adds")
+    print("to the first and hardly to the second. The floor has no menu to draw.\n")
     print("| tasks | keys | wall p50 | p99 | worst | processor p50 | p99 | worst |")
     print("|---|---|---|---|---|---|---|---|")
     for size, where in platforms.items():
