@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
+from math import isfinite
 from pathlib import Path
 
 from mpcli.bus.naming import Mode, check_service, dead_letter_queue
@@ -33,7 +34,8 @@ class Death:
         self.exchange = str(table.get("exchange") or "")
         self.routing_keys = [str(key) for key in keys] if isinstance(keys, list) else []
         self.count = count if isinstance(count, int) else 1
-        self.at = float(at) if isinstance(at, (int, float)) and not isinstance(at, bool) else None
+        is_time = isinstance(at, (int, float)) and not isinstance(at, bool) and isfinite(at)
+        self.at = float(at) if is_time else None  # type: ignore[arg-type]
 
 
 class DeadLetter:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from threading import Event, Thread
 from time import time
+from urllib.parse import quote
 
 from mpcli.errors import BrokerError, BrokerRefused, MpError, NotFound, UsageError
 from mpcli.platform.contexts import Context
@@ -24,6 +26,7 @@ from mpcli.wire.refusal import NOT_FOUND
 
 _BEAT = 2.0
 _LOOK = 2  # a channel that the broker may close
+_LONG = 150  # of a queue's name in that of a file, which has 255 at most
 
 # Raises when a queue may not be looked into at that cost.
 May = Callable[[Cost, Traits], None]
@@ -95,10 +98,16 @@ def find_target(url: str, name: str) -> Place:
 
 def journal_path(around: Context, name: str) -> Path:
     """Beside a recording; for a queue in the platform's runtime folder, outside of any in the user's state folder."""
-    if is_recording(name):
-        return Path(f"{name}.replay")
+    return Path(f"{name}.replay") if is_recording(name) else queue_journal(around, name)
+
+
+def queue_journal(around: Context, queue: str) -> Path:
+    """As `journal_path`, for a queue only, whose name may be anything: a slash in it makes no folder."""
+    named = quote(queue, safe="")
+    if len(named) > _LONG:
+        named = f"{named[:_LONG]}-{blake2b(queue.encode(), digest_size=8).hexdigest()}"
     folder = around.runtime or user_folder("XDG_STATE_HOME", os.path.join(".local", "state"))
-    return Path(folder) / "replay" / f"{around.name}.{name}.replay"
+    return Path(folder) / "replay" / f"{around.name}.{named}.replay"
 
 
 @contextmanager

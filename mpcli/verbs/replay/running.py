@@ -11,7 +11,7 @@ from mpcli.platform.contexts import Ask, Context, allow_write, resolve
 from mpcli.verbs.peek import Cost, ask_leave, may_look
 from mpcli.verbs.replay.choice import Choice
 from mpcli.verbs.replay.journal import Journal, unfinished
-from mpcli.verbs.replay.opening import May, closing, is_recording, journal_path, open_queue, open_source
+from mpcli.verbs.replay.opening import May, closing, is_recording, journal_path, open_queue, open_source, queue_journal
 from mpcli.verbs.replay.run import Move, Replayed, Run, Way
 from mpcli.wire.queue_traits import Traits
 
@@ -85,7 +85,7 @@ def move(
         raise UsageError(f"{queue} is where they are", "name another queue or an exchange")
     around = resolve(start, context)
     with ExitStack() as stack:
-        path = journal_path(around, queue)
+        path = queue_journal(around, queue)
         journal = _journal(path, resume, dry_run, stack)
         may = None if choice == Choice() and not dry_run else _may_look(around, dry_run, spend, yes, ask)
         if not dry_run:

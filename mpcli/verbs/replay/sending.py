@@ -226,6 +226,8 @@ class Sending:
     def _beat(self) -> None:
         if monotonic() >= self._beat_at:
             self._source.beat()
+            for line in self._lines.values():  # the next message may be due in an hour
+                line.connection.stay_alive()
             self._beat_at = monotonic() + _BEAT
 
     def _drain(self, seconds: float = 2.0) -> None:

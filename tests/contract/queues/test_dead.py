@@ -147,3 +147,20 @@ def test_a_readonly_context_may_look_and_a_limited_queue_may_not(here) -> None:
     here.fill("async", "mplimited.dead", 1)
     with pytest.raises(SafetyRefusal, match="delivery limit of 5"):
         list(dead(here.folder, "mplimited"))
+
+
+def test_nonsense_in_the_place_of_a_death_is_shown_as_far_as_it_goes(here) -> None:
+    deaths = [
+        {"time": moment, "exchange": "e", "queue": "q\x1b[31m"} for moment in (float("nan"), float("inf"), -1e300)
+    ]
+    here.publish(
+        "async",
+        [
+            here.task("mplogin.async.mail", number, key="mplogin.dead", headers={"x-death": nonsense})
+            for number, nonsense in enumerate([*([death] for death in deaths), "nonsense", [1, {"time": "now"}]])
+        ],
+    )
+    for number in range(5):
+        code, out, said = here.mp("dead", "show", f"0000000{number}", "mplogin")
+        assert (code, "\x1b" in out) == (0, False), said
+    assert sum(len(group.letters) for group in listed(here, "mplogin").groups) == 5

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from mpcli.errors import BrokerError, NotFound, SafetyRefusal, UsageError
 from mpcli.recording.format import DEAD
 from mpcli.recording.reader import Reader
-from mpcli.verbs.replay import Choice, Sent, Way, move, replay
+from mpcli.verbs.replay import Choice, Plan, Sent, Way, move, replay, sending
 from mpcli.wire.codec import Typed
 from mpcli.wire.holding import hold
 from mpcli.wire.message import Message
@@ -147,6 +148,13 @@ def test_one_that_fails_again_cannot_loop(bus) -> None:
     bus.until("round.dead", 5)
 
 
+def test_a_slow_rate_outlives_the_heartbeats(bus, monkeypatch) -> None:
+    monkeypatch.setattr(sending, "connect", partial(sending.connect, heartbeat=1))
+    file = bus.record(bus.task(1), bus.task(2))
+    # Both brokers hang up on who is silent for two heartbeats, RabbitMQ after up to one more.
+    assert bus.run(file, way=Way(rate=1 / 4.5)).counts() == (2, 2, 0, 0, 0, 0)
+
+
 def test_a_rate_and_a_speed(bus) -> None:
     file = bus.record(*(bus.task(n) for n in range(11)), step=0.1)
     began = time.monotonic()
@@ -252,6 +260,22 @@ def test_a_move_changes_nothing_but_the_place(bus) -> None:
     for wrong, error in (("mpnothere", NotFound), ("mplogin.dead", UsageError)):
         with pytest.raises(error):
             list(move(bus.folder, "mplogin.dead", wrong, Choice(), Way(), yes=True))
+
+
+def test_a_queue_of_any_name_can_be_moved(bus) -> None:
+    long = "\u00fc" * 120
+    for queue in ("../odd name\x1b", long, "a file"):
+        bus.queue(queue)
+        bus.queue("parked")
+        (bus.folder / "a file").write_text("a file of the same name")
+        bus.publish(bus.task(1).changed(exchange="", routing_key=queue))
+        events = move(bus.folder, queue, "parked", Choice(), Way(), broker="async", yes=True)
+        assert next(events).selected == 1
+        next(events)
+        (journal,) = bus.folder.rglob("*.replay")
+        assert journal.parent == bus.folder / "state" / "mp" / "replay"
+        assert bus.done([Plan(list, "", ""), *events]).summary.confirmed == 1
+        assert len(bus.taken("parked")) == 1
 
 
 def test_a_limited_queue_gives_no_delivery_away_unless_told(bus) -> None:
