@@ -103,7 +103,7 @@ FAILURES = {
     "no consumer": Failure(
         "mpnobody.sync.x --timeout 0.3", 4,
         "no reply from mpnobody.sync.x in 0.3 s: nobody is listening on mpnobody.sync",
-        "start a worker with `mp up`; this call has expired and will not run later",
+        "start a worker: `mp worker mpnobody.sync` or `mp up`; this call has expired and will not run later",
         before="mp: nobody is listening on mpnobody.sync; waiting 0.3 s for a worker to come\n",
     ),
     "unknown task": Failure(
