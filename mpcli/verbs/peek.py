@@ -204,13 +204,8 @@ class Look:
         limit, before = self._limit, len(self._deliveries)
         for message in self._holding.take(most if limit is None or self._limit_set else min(most, 1)):
             self._deliveries.append(deliveries(message))
-            if limit is not None and not self._limit_set and self._deliveries[0] + _LAST_LIVES >= limit:
-                # A broker's own limit counts for queues of dead letters too, where looks add up: stop well before it.
-                raise SafetyRefusal(
-                    f"{self._place.queue}: its first message was delivered {self._deliveries[0]} times, and the broker "
-                    f"drops it after {limit}",
-                    f"`mp purge {self._place.queue}` saves it to a file, `mp replay` sends it again",
-                )
+            if limit is not None and not self._limit_set and len(self._deliveries) == 1:
+                spare_last_lives(self._place.queue, message, limit)
             yield message
         for message in self._holding.take(most + before - len(self._deliveries)):
             self._deliveries.append(deliveries(message))
@@ -228,6 +223,17 @@ class Look:
         self._holding.release(summary.died)
         summary.seconds = monotonic() - self._began
         summary.after = self._holding.count().ready
+
+
+def spare_last_lives(queue: str, first: Message, limit: int) -> None:
+    """Raises `SafetyRefusal` when the queue's first message has hardly a delivery left. A broker's own limit counts for
+    queues of dead letters too, where looks add up: stop well before it."""
+    count = deliveries(first)
+    if count + _LAST_LIVES >= limit:
+        raise SafetyRefusal(
+            f"{queue}: its first message was delivered {count} times, and the broker drops it after {limit}",
+            f"`mp purge {queue}` saves all to a file, `mp replay {queue}` sends all again",
+        )
 
 
 def deliveries(message: Message) -> int:

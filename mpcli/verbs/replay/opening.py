@@ -66,13 +66,15 @@ def open_queue(around: Context, name: str, broker: str, expected: int = 0, may: 
     `may`, where messages may go back to it, is called with what that costs before any is taken; it raises to refuse.
     """
     place = locate(around, name, broker)
+    spared: int | None = None
     with told(place.endpoint):
         try:
             if may is not None:
                 with held(around, place, "mp replay") as holding:
                     traits = traits_of(around, place, holding)
                     may(Cost(place, holding, traits, holding.ready), traits)
-            return Waiting(place.endpoint.url, name, str(place.broker), time(), expected)
+                    spared = None if traits.limit_set else traits.delivery_limit
+            return Waiting(place.endpoint.url, name, str(place.broker), time(), expected, spared)
         except NotFound as error:
             error.hint = suggestion(around, name) or error.hint
             raise

@@ -11,6 +11,7 @@ from typing import Protocol
 from mpcli.errors import ProtocolError
 from mpcli.recording.format import DEAD, EVENT, TASK
 from mpcli.recording.reader import Reader
+from mpcli.verbs.peek import spare_last_lives
 from mpcli.verbs.queue_place import is_dead
 from mpcli.verbs.seen import Seen
 from mpcli.wire.codec import plain
@@ -117,10 +118,13 @@ class Waiting:
 
     in_memory = True
 
-    def __init__(self, url: str, queue: str, broker: str, at: float, expected: int = 0) -> None:
-        """`at` is now, in seconds since 1970; up to `expected` messages are awaited for a moment.
+    def __init__(
+        self, url: str, queue: str, broker: str, at: float, expected: int = 0, limit: int | None = None
+    ) -> None:
+        """`at` is now, in seconds since 1970; up to `expected` messages are awaited for a moment. `limit` is how often
+        the broker delivers one, where some may go back.
 
-        Raises `NotFound`, `BrokerError`.
+        Raises `NotFound`, `BrokerError`, `SafetyRefusal` when going back could be the end of them.
         """
         self._closed = False
         self.name = self.queue = queue
@@ -129,7 +133,7 @@ class Waiting:
         try:
             kind = DEAD if is_dead(queue) else TASK
             self._await(expected)
-            messages = list(self._holding.take(MOST_AT_ONCE))
+            messages = self._take(limit)
         except BaseException:
             self._holding.close()
             raise
@@ -139,6 +143,12 @@ class Waiting:
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items)
+
+    def _take(self, limit: int | None) -> list[Message]:
+        first = list(self._holding.take(1)) if limit is not None else []
+        if first and limit is not None:
+            spare_last_lives(self.queue, first[0], limit)
+        return first + list(self._holding.take(MOST_AT_ONCE - len(first)))
 
     def _await(self, expected: int) -> None:
         deadline = monotonic() + _ON_THE_WAY

@@ -18,6 +18,7 @@ from mpcli.errors import BrokerError, NotFound, SafetyRefusal, UsageError
 from mpcli.recording.format import DEAD
 from mpcli.recording.reader import Reader
 from mpcli.verbs.replay import Choice, Plan, Sent, Way, move, replay, sending
+from mpcli.verbs.replay.sources import Waiting
 from mpcli.wire.codec import Typed
 from mpcli.wire.holding import hold
 from mpcli.wire.message import Message
@@ -298,6 +299,18 @@ def test_a_limited_queue_gives_no_delivery_away_unless_told(bus) -> None:
         with pytest.raises(SafetyRefusal, match="it has no dead letters"):
             bus.run("dropping", spend=True, dry_run=True)
     assert len(bus.taken("dropping")) == 1
+
+
+def test_looks_do_not_add_up_to_the_limit_of_the_broker_itself(bus) -> None:
+    """RabbitMQ 4 limits the deliveries of every quorum queue, those of dead letters too."""
+    bus.publish(*(bus.task(n).changed(exchange="", routing_key="mplogin.dead") for n in range(3)))
+    for _ in range(2):
+        waiting = Waiting(bus.brokers.async_.url, "mplogin.dead", "async", 0.0, limit=4)
+        assert [item.seen.message.headers["id"] for item in waiting] == [bus.task(n).headers["id"] for n in range(3)]
+        waiting.close()
+    with pytest.raises(SafetyRefusal, match="was delivered 2 times, and the broker drops it after 4"):
+        Waiting(bus.brokers.async_.url, "mplogin.dead", "async", 0.0, limit=4)
+    assert len(bus.taken("mplogin.dead")) == 3
 
 
 def test_of_a_recording_only_the_causes_are_sent(bus) -> None:
