@@ -68,8 +68,8 @@ def test_what_cannot_be_is_refused_with_a_reason(mp, broker_run: Start, tmp_path
         (("--data", str(folder)), 6, f"{folder / 'journal.sqlite3'} is in use by another broker"),
         (("--data", str(file)), 6, f"{file} is not a folder"),
         (("--host", "0.0.0.0"), 6, "0.0.0.0 can be reached from other machines and the password is the default one"),
-        (("--port", "many"), 2, "Invalid value for '--port'"),
-        (("--memory", "0"), 2, "Invalid value for '--memory'"),
+        (("--port", "many"), 2, "invalid value for '--port'"),
+        (("--memory", "0"), 2, "invalid value for '--memory'"),
     ):
         done = mp("broker", "run", *options)
         first, hint = done.stderr.splitlines()

@@ -165,4 +165,5 @@ def test_a_file_of_something_else_is_a_usage_error(file, capsys) -> None:
     file.write_text("my diary\n")
     assert main(["record", "show", str(file)]) == 2
     assert "not a recording" in capsys.readouterr().err
-    assert main(["record", "stat", str(file.with_name("absent"))]) == 1
+    assert main(["record", "stat", str(file.with_name("absent"))]) == 2
+    assert "there is no file" in capsys.readouterr().err
