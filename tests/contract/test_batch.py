@@ -110,9 +110,13 @@ def test_a_file_with_a_wrong_line_is_refused_whole_and_a_stream_line_by_line(bro
     assert "line 2: no JSON" in errors
     assert "3 lines are wrong, of 4: nothing was sent" in errors
     assert not service.asked
-    code, results, _ = folder.piped()
+    code, results, _ = folder.piped("--journal", "journal")
     assert code == 2
     assert {one["line"]: one["ok"] for one in results} == {1: True, 2: False, 3: False, 4: False}
+    assert folder.piped("--journal", "journal")[:2] == (0, [])
+    code, results, _ = folder.piped("--journal", "journal", "--retry")
+    assert (code, [one["line"] for one in results]) == (2, [2, 3, 4])
+    assert sum(service.asked.values()) == 1
     assert folder.run("value=1")[0] == folder.run("--wait")[0] == folder.run("--retry")[0] == 2
 
 

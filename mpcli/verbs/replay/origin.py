@@ -27,9 +27,10 @@ class Unknown(Exception):
 
 
 class Place:
-    """An exchange and a routing key; `why` the message had died, empty when it had not."""
+    """An exchange and a routing key; `why` the message had died and when (`died`, seconds since 1970, None where that
+    is not known), empty when it had not."""
 
-    __slots__ = ("exchange", "expiration", "routing_key", "why")
+    __slots__ = ("died", "exchange", "expiration", "routing_key", "why")
 
     def __init__(self, exchange: str, routing_key: str, why: str = "", expiration: str = "") -> None:
         self.exchange = exchange
@@ -37,6 +38,7 @@ class Place:
         self.why = why
         # The time to live in ms that it had before the broker took it away at its death.
         self.expiration = expiration
+        self.died: float | None = None
 
 
 def origin(seen: Seen, deaths: Value, queue: str = "") -> Place:
@@ -50,9 +52,10 @@ def origin(seen: Seen, deaths: Value, queue: str = "") -> Place:
         keys = found.get("routing-keys")
         key = keys[0] if isinstance(keys, list) and keys and isinstance(keys[0], str) else message.routing_key
         expiration = found.get("original-expiration")
-        return _undelayed(
-            Place(str(found.get("exchange") or ""), key, str(found.get("reason") or "died"), str(expiration or ""))
-        )
+        place = Place(str(found.get("exchange") or ""), key, str(found.get("reason") or "died"), str(expiration or ""))
+        if isinstance(died := found.get("time"), int):
+            place.died = float(died)
+        return _undelayed(place)
     if seen.kind == DEAD or is_dead(queue):
         raise Unknown("a dead letter without x-death: nobody can say where it came from")
     return _undelayed(Place(message.exchange, message.routing_key))

@@ -80,6 +80,7 @@ class _Rewriting:
             raise Unknown(f"it was recorded on a broker named {seen.broker!r}, which is neither sync nor async")
         self.seen = seen
         self.policy = policy
+        self.queue = queue
         self.patch = Patch(seen.message.raw_properties)
         self.place = origin(seen, self.patch.header("x-death"), queue)
         self.body = seen.message.body
@@ -131,7 +132,9 @@ class _Rewriting:
                 continue
             past = moment <= policy.now
             if policy.expired == SHIFT:
-                self._set_moment(name, text, moment + policy.now - self.seen.at)
+                if name == "expires" and moment <= self._since():
+                    raise _Expired(f"expired at {text}, before it was seen or died: it has no time to be given again")
+                self._set_moment(name, text, moment + policy.now - self._since())
                 done.changes.append(EXPIRY if name == "expires" else ETA)
             elif name == "eta":
                 done.notes.append("eta is past: runs at once" if past else "waits for its eta")
@@ -139,6 +142,10 @@ class _Rewriting:
                 raise _Expired(f"expired at {text}: --expired shift gives it its time again")
             elif past:
                 done.notes.append("expired: a worker will discard it as revoked")
+
+    def _since(self) -> float:
+        """From when on it had the time that it is to have again: what is taken from a queue was never seen before."""
+        return self.place.died if self.queue and self.place.died is not None else self.seen.at
 
     def _set_moment(self, name: str, text: str, seconds: float) -> None:
         try:

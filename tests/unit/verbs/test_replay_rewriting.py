@@ -248,3 +248,17 @@ def test_ids_of_nonsense_and_bodies_of_any_depth_are_sent() -> None:
     deep = b"[" * 600 + b"]" * 600
     done = replayed(message(body=deep))
     assert (done.skip, done.message.body) == ("", deep)
+
+
+def test_a_dead_letter_in_a_queue_gets_the_time_again_that_it_had_when_it_died() -> None:
+    def taken(died: int | None):
+        deaths = [{"exchange": "mplogin", "queue": "mplogin.async", "reason": "rejected", "routing-keys": [NAME]}]
+        if died is not None:
+            deaths[0]["time"] = Typed("T", died)
+        sent = message(headers={"x-death": deaths, "expires": "2023-11-14T22:14:20+00:00"})  # a minute after AT
+        seen = Seen(DEAD, "async", NOW, sent)
+        return rewrite(seen, Policy(now=NOW, salt="s", expired=SHIFT), "mplogin.dead")
+
+    assert taken(int(AT)).message.headers["expires"] == "2027-01-15T08:01:00+00:00"  # a minute after now
+    for died in (int(AT) + 60, None):  # a worker would throw it away, and it would be gone from the queue
+        assert "no time to be given again" in taken(died).skip
