@@ -140,6 +140,7 @@ class Screen:
 
     def _typed(self, _: object) -> None:
         self._notice = ""
+        self._watch.typed()
 
     def _changed(self) -> None:
         """From any thread: there is something new to show."""

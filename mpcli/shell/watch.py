@@ -30,6 +30,10 @@ _SILENT = 7.0  # three heartbeats of a worker, and a bit
 _LOOK = 2.0
 # Workers of a platform come together: one look is enough for all of them.
 _TOGETHER = 0.3
+# To take the catalog apart, 0.1 s for 10,000 tasks, keeps the interpreter from the keys: it waits for the hands to rest
+# this long, but not for ever.
+_REST = 0.4
+_PATIENCE = 3.0
 _BACKOFF = (0.3, 0.5, 1.0, 2.0, 3.0)
 _CONNECT_WAIT = 3.0
 _EVENTS, _BINDING = 1, 2
@@ -48,8 +52,13 @@ class Watch:
         self._changed = changed
         # Workers by name, and when they were last heard, on the clock of `time.monotonic`.
         self._heard: dict[str, float] = {}
+        self._typed_at = -_REST
         self._wanted = Event()
         self._stopped = Event()
+
+    def typed(self) -> None:
+        """A key was typed: what can wait does not begin now."""
+        self._typed_at = monotonic()
 
     @property
     def workers(self) -> int:
@@ -73,6 +82,7 @@ class Watch:
         self._load()
         while not self._stopped.is_set():
             self._wanted.clear()
+            self._await_rest()
             try:
                 self._known.refresh()
                 self._note_live()
@@ -82,6 +92,11 @@ class Watch:
             while not self._wanted.wait(_LOOK) and self._is_fresh():
                 pass
             self._stopped.wait(_TOGETHER)
+
+    def _await_rest(self) -> None:
+        end = monotonic() + _PATIENCE
+        while (left := min(self._typed_at + _REST, end) - monotonic()) > 0 and not self._stopped.wait(left):
+            pass
 
     def _is_fresh(self) -> bool:
         from mpcli.catalog import index
