@@ -49,7 +49,7 @@ def show_replay(events: Generator[Replayed, None, None], as_json: bool, again: s
                     break
         finally:
             screen.end()
-            if summary is None and plan is not None and plan.summary is not None and plan.summary.journal:
+            if summary is None and plan is not None and plan.summary is not None and plan.summary.began:
                 screen.summary(plan.summary, again)
     if summary is None:
         return int(ExitCode.OK if plan is not None and plan.dry else ExitCode.INTERRUPTED)

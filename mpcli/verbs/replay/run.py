@@ -206,7 +206,7 @@ class Run:
             line.begin()
         journal = self._journal or self._begin(stack, plan)
         summary.before = summary.confirmed = len(journal.confirmed)
-        summary.journal = str(self.path)
+        summary.journal, summary.began = str(self.path), True
         try:
             yield from self._play(Sending(self._source, journal, self._pace(), summary, lines), job, waiter)
             self._source.close()  # only now is certain what left the queue; until then the journal is needed

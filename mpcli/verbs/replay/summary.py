@@ -11,13 +11,15 @@ class Summary:
     """
 
     __slots__ = (
-        *("before", "compared", "confirmed", "failed", "journal", "outcomes", "refused", "returned"),
+        *("before", "began", "compared", "confirmed", "failed", "journal", "outcomes", "refused", "returned"),
         *("seconds", "selected", "silent", "skipped", "unknown"),
     )
 
     def __init__(self, selected: int = 0) -> None:
         self.selected = selected
         self.before = 0
+        # Whether anything may have been sent.
+        self.began = False
         self.confirmed = 0
         self.returned = 0
         self.refused = 0

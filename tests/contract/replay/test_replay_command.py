@@ -233,3 +233,15 @@ def test_terminated_it_can_be_resumed(bus) -> None:
     assert process.wait(DEADLINE) == -signal.SIGTERM
     assert piped(bus, "replay", file, "--resume").returncode == 0
     assert {json.loads(message.body)[0][0] for message in bus.taken("mplogin.async")} == set(range(100))
+
+
+def test_ctrl_c_while_it_waits_for_outcomes_still_sums_up(bus) -> None:
+    file = bus.record(bus.task(1), bus.task(2))
+    terminal = Terminal("replay", file, "--wait", "--yes", cwd=bus.folder, NO_COLOR="1")
+    deadline = time.monotonic() + DEADLINE
+    while (bus.count("mplogin.async") < 2 or list(bus.folder.glob("*.replay"))) and time.monotonic() < deadline:
+        terminal.read()
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.end() == 130, terminal.shown
+    assert "2 selected = 2 confirmed + 0 returned" in terminal.shown
+    assert "--resume" not in terminal.shown
