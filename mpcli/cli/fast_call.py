@@ -26,6 +26,10 @@ def run(argv: list[str]) -> int | None:
     words = parse(argv)
     if words is None:
         return None
+    import gc
+
+    # A process of milliseconds, most of them imports: looking for garbage meanwhile is a thirtieth of them.
+    gc.disable()
     from mpcli.cli.arguments import build_request
 
     return run_request(build_request(*words))

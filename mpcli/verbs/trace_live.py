@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -19,6 +17,7 @@ from mpcli.verbs.seen import Seen
 from mpcli.verbs.selection import Selection
 from mpcli.verbs.tail import absent_services, known_services, message_kinds, places_of
 from mpcli.verbs.trace import Collector, Trace, checked
+from mpcli.wire.celery_message import origin
 from mpcli.wire.events import task_events
 from mpcli.wire.taps import Arrived, Dropped, Event, Gap, Ready, watch
 
@@ -199,7 +198,7 @@ class _Watcher:
                     self._recognise(seen)
 
     def _recognise(self, seen: Seen) -> None:
-        if seen.task == self._expected and seen.view.field("origin") == f"mp{os.getpid()}@{socket.gethostname()}":
+        if seen.task == self._expected and seen.view.field("origin") == origin():
             self._expected = ""
             self._collector.roots.mean(seen.view.id)
 

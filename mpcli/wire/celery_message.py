@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from time import time
 
 from mpcli.bus.naming import TaskName
@@ -82,6 +81,11 @@ def _properties(task_id: str, headers: dict[str, object], delivery_mode: int) ->
     }
 
 
+def origin() -> str:
+    """Who sends: this process, on this machine. In the form of Celery's `origin`; `socket` would cost a call 2 ms."""
+    return f"mp{os.getpid()}@{os.uname().nodename}"
+
+
 def _headers(
     name: str, task_id: str, args: list[object], kwargs: dict[str, object], body: bytes, *, ignore_result: bool
 ) -> dict[str, object]:
@@ -99,7 +103,7 @@ def _headers(
         "root_id": task_id,
         "parent_id": None,
         **argument_reprs(args, kwargs, body),
-        "origin": f"mp{os.getpid()}@{socket.gethostname()}",
+        "origin": origin(),
         "ignore_result": ignore_result,
         "replaced_task_nesting": 0,
         "stamped_headers": None,

@@ -48,7 +48,7 @@ from mpcli.wire.url import BrokerUrl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
+    import _socket
 
 _CHUNK = 262144
 _AT_ONCE = 0.005
@@ -94,7 +94,7 @@ class Connection:
     `blocked` is the broker's reason while it takes no publishes (its memory or disk is low), otherwise empty.
     """
 
-    def __init__(self, url: BrokerUrl, connected: socket.socket) -> None:
+    def __init__(self, url: BrokerUrl, connected: _socket.socket) -> None:
         self.url = url
         self.server_properties: Table = {}
         self.frame_max = 0
@@ -345,7 +345,7 @@ class Connection:
             pass  # gone already: that is what was wanted
         self.abort()
 
-    def take_over(self) -> tuple[socket.socket, FrameSplitter]:
+    def take_over(self) -> tuple[_socket.socket, FrameSplitter]:
         """The socket, and the splitter with what was read ahead, for a loop of its own; nothing else works after it."""
         return self._socket, self._splitter
 

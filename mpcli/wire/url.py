@@ -141,11 +141,16 @@ def _host_and_port(text: str, default: int) -> tuple[str, int]:
 
 
 def _decoded(text: str) -> str:
+    """Percent-decoded as `urllib.parse.unquote` has it."""
     if "%" not in text:
         return text
-    from urllib.parse import unquote
-
-    return unquote(text)
+    first, *others = text.encode(errors="surrogatepass").split(b"%")
+    decoded = [first]
+    for other in others:
+        digits = other[:2]
+        is_escape = len(digits) == 2 and all(digit in b"0123456789abcdefABCDEF" for digit in digits)
+        decoded.append(bytes((int(digits, 16),)) + other[2:] if is_escape else b"%" + other)
+    return b"".join(decoded).decode(errors="replace")
 
 
 def _tls(query: str) -> TlsSettings:

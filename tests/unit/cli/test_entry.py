@@ -40,6 +40,12 @@ def test_the_first_prompt_of_the_shell_imports_no_command_line_no_rich_and_no_ce
     assert not _modules_after(code) & heavy
 
 
+def test_a_call_over_a_plain_connection_does_without_what_the_standard_library_has_around_sockets() -> None:
+    code = "import mpcli.cli.entry, mpcli.cli.fast_call, mpcli.verbs.call, mpcli.verbs.checking, mpcli.wire.call\n"
+    code += "from mpcli.wire.url import parse_urls; parse_urls('amqp://a:b@h/%2F')"
+    assert not _modules_after(code) & {"socket", "selectors", "urllib.parse", "pathlib", "dataclasses", "typing"}
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"mp {__version__}\n"

@@ -1,3 +1,5 @@
+from urllib.parse import unquote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +25,12 @@ from mpcli.wire.url import parse_urls, safe_url
 def test_urls_are_read_as_kombu_reads_them(text, expected):
     (url,) = parse_urls(text)
     assert (url.host, url.port, url.user, url.password, url.vhost) == expected
+
+
+@given(st.text("%25aFzé", max_size=12))
+def test_passwords_are_decoded_as_by_the_standard_library(text):
+    (url,) = parse_urls(f"amqp://u:{text}@h")
+    assert url.password == unquote(text)
 
 
 def test_several_are_tried_in_turn_and_may_be_short():
