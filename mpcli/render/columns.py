@@ -13,14 +13,16 @@ _GAP = "  "
 _LEAST = 4
 
 
-def print_columns(headings: Sequence[str], rows: Sequence[Sequence[str]], *, whole: int = 1, right: int = -1) -> None:
+def print_columns(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, whole: int = 1, right: int = -1, least: int = _LEAST
+) -> None:
     """Print them. The first `whole` columns are never cut, the others share what is left; `right` is one of numbers.
 
-    Where not even a few signs of each fit, the last ones are left out. The cells are one line each; the caller has
+    Where not even `least` signs of each fit, the last ones are left out. The cells are one line each; the caller has
     escaped what came from elsewhere.
     """
     natural = [max(map(_width, column)) for column in zip(headings, *rows, strict=True)]
-    while len(natural) > 1 and _room(natural[:whole], len(natural)) < _LEAST * len(natural[whole:]):
+    while len(natural) > 1 and _room(natural[:whole], len(natural)) < least * len(natural[whole:]):
         natural.pop()
     widths = natural[:whole] + _shares(natural[whole:], _room(natural[:whole], len(natural)))
     lines = [_line(row, widths, right) for row in rows]

@@ -14,4 +14,4 @@ def show_settings(settings: list[Setting], as_json: bool) -> None:
         print_json([setting.as_dict() for setting in settings])
         return
     texts = ((setting.name, setting.value, setting.source, setting.where) for setting in settings)
-    print_columns(("setting", "value", "source", "where"), [list(map(escape_line, row)) for row in texts], whole=2)
+    print_columns(("setting", "value", "source", "where"), [list(map(escape_line, row)) for row in texts], least=12)

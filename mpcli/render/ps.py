@@ -36,7 +36,7 @@ def _print_table(status: PlatformStatus) -> None:
     for process in status.processes:
         texts = process.name, str(process.pid), process.state, duration(process.uptime)
         rows.append([escape_line(text) for text in (*texts, size(process.memory), process.url)])
-    print_columns(("name", "pid", "state", "up", "memory", "url"), rows, whole=4)
+    print_columns(("name", "pid", "state", "up", "memory", "url"), rows, whole=4, least=7)
 
 
 def duration(seconds: float | None) -> str:

@@ -83,7 +83,7 @@ def test_a_file_and_a_pipe_run_the_same_language(shop: Shop, tmp_path: Path) -> 
     assert "File \"<stdin>\", line 4, in <module>\n    x['y']\n" in piped.stderr
     missing = shop("shell", str(tmp_path / "missing.py"))
     assert missing.returncode == 2
-    assert "there is no file missing.py" in missing.stderr
+    assert f"there is no file {tmp_path / 'missing.py'}" in missing.stderr
 
 
 def test_what_it_does_not_need_it_does_not_load(shop: Shop) -> None:
