@@ -43,7 +43,7 @@ def call(
     as_code: Annotated[
         str, typer.Option("--as-code", metavar="KIND", help="Print the call as python, pytest or curl; send nothing.")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON; the default when piped.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on one line; the default when piped.")] = False,
     no_check: Annotated[bool, typer.Option("--no-check", help="Send the arguments as they are, unchecked.")] = False,
     batch: Annotated[
         bool, typer.Option("--batch", help="Call it for each line of stdin; a JSON line for each result.")

@@ -26,7 +26,7 @@ def dead(
     spend: Annotated[
         bool, typer.Option("--spend-delivery", help="Also where a look uses up one of a message's deliveries.")
     ] = False,
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="The context whose broker to ask.")] = None,
+    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
 ) -> None:
     """List dead letters by task and reason, with the error where it is known; `mp dead show ID` shows one whole.

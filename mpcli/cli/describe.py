@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 def describe(
     task: Annotated[str, typer.Argument(metavar="TASK", help="The whole name: mplogin.sync.register.")],
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose workers to ask.")] = None,
+    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Only what the source says; ask no worker.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object; the default when piped.")] = False,
 ) -> None:

@@ -25,7 +25,7 @@ def peek(
         bool, typer.Option("--spend-delivery", help="Also where a look uses up one of a message's deliveries.")
     ] = False,
     broker: Annotated[str, typer.Option(metavar="sync|async", help="Which broker, when both have the queue.")] = "",
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="The context whose broker to ask.")] = None,
+    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
 ) -> None:
     """Look at the messages that wait in a queue; they stay where they are, also when this is killed.

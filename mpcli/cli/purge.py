@@ -26,7 +26,7 @@ def purge(
         bool, typer.Option("--spend-delivery", help="Also where what does not match loses one of its deliveries.")
     ] = False,
     broker: Annotated[str, typer.Option(metavar="sync|async", help="Which broker, when both have the queue.")] = "",
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="The context whose broker to ask.")] = None,
+    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object; the default when piped.")] = False,
 ) -> None:

@@ -23,7 +23,7 @@ def queues(
     as_json: Annotated[
         bool, typer.Option("--json", help="A JSON list, or JSON Lines; the default when piped.")
     ] = False,
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="The context whose brokers to ask.")] = None,
+    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
 ) -> int:
     """List the queues of this platform on both brokers: how many wait, who consumes, how fast, dead letters.
 

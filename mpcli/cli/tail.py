@@ -25,7 +25,7 @@ def tail(
     record: Annotated[Path | None, typer.Option(metavar="FILE", help="Append everything to a recording.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only record, show no messages.")] = False,
     bound: Annotated[int, typer.Option(min=1, metavar="N", help="Messages that may wait at the broker.")] = 50_000,
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="The context whose brokers to tap.")] = None,
+    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
 ) -> None:
     """Watch the messages of this platform live, with what became of them. Takes none from any worker.
 

@@ -16,7 +16,7 @@ def tasks(
     pattern: Annotated[
         str, typer.Argument(metavar="PATTERN", help="A part of the name, or a pattern such as 'mplogin.sync.*'.")
     ] = "",
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose workers to ask.")] = None,
+    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Only what the source says; ask no worker.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list; the default when piped.")] = False,
 ) -> None:

@@ -23,7 +23,7 @@ def up(
     sync_port: _Port = None,
     async_port: _Port = None,
     owner: Annotated[int | None, typer.Option(metavar="PID", help="Stop when this process has ended.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines, one for each event.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines; the default when piped.")] = False,
 ) -> None:
     """Start two brokers and a worker for every app of this platform, and show their logs.
 

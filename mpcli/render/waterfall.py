@@ -114,7 +114,9 @@ def _safe(text: str, lines: bool = False) -> str:
 
 
 def check_picture(path: Path) -> None:
-    """Raises `UsageError` when there is something that is no picture, which would be lost."""
+    """Raises `UsageError` without a folder to put it in, or for something that is no picture, which would be lost."""
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", "nothing was written; choose another file")
     try:
         with path.open("rb") as file:
             start = file.read(4)

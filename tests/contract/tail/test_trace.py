@@ -92,6 +92,7 @@ def test_nothing_of_it_passed(brokers, bus, tmp_path, task) -> None:
         (["a", "--for", "soon"], 2, "not a time"),
         (["a", "missing.mprec"], 2, "there is no file missing.mprec"),
         (["a", "--svg", "notes.txt"], 2, "no SVG picture"),
+        (["a", "--svg", "nowhere/a.svg"], 2, "there is no folder nowhere"),
         (["a"], 2, "no service is known"),
         (["--call", "mplogin.sync"], 2, "mplogin.sync"),
     ],
