@@ -44,7 +44,7 @@ def use(name: Annotated[str, typer.Argument(metavar="CONTEXT", help="Its name; l
     from mpcli.verbs import context as verb
 
     file = verb.use(Path.cwd(), name)
-    print_note(f"working in {name} from now on ({file})")
+    print_note(f"mp: working in {name} from now on ({file})")
 
 
 def show(

@@ -91,11 +91,11 @@ def _report(error: Exception, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(error)
-    from mpcli.render.console import print_error
+    from mpcli.render.console import end_interrupted_line, print_error
 
     if isinstance(error, MpError):
-        if isinstance(error, Interrupted) and sys.stderr.isatty():
-            sys.stderr.write("\n")  # the terminal's ^C stands on this line
+        if isinstance(error, Interrupted):
+            end_interrupted_line()
         print_error(error)
         return int(error.exit_code)
     if isinstance(error, OSError) and error.strerror:

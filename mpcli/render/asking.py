@@ -14,6 +14,12 @@ def asker() -> Callable[[str], bool] | None:
 
 
 def _ask(question: str) -> bool:
+    """Whether the answer is yes. Raises `Interrupted` on Ctrl-C."""
     sys.stderr.write(f"{escape_line(question)} [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    try:
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except KeyboardInterrupt:
+        from mpcli.errors import Interrupted
+
+        raise Interrupted(f"not answered: {question}", "nothing was changed") from None

@@ -51,6 +51,12 @@ def print_json(value: object) -> None:
         print_line(text)
 
 
+def end_interrupted_line() -> None:
+    """Begin a new line on a terminal, where ^C stands on this one."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")
+
+
 def print_line(text: str) -> None:
     """A line for people; the caller has escaped what came from elsewhere."""
     sys.stdout.write(text + "\n")

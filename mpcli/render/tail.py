@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from mpcli.render.console import print_note, wants_colour
+from mpcli.render.console import end_interrupted_line, print_note, wants_colour
 from mpcli.render.escape import escape_line
 from mpcli.render.json_lines import Json
 from mpcli.render.message import (
@@ -39,6 +39,7 @@ def show_tail(events: Iterable[TailEvent], as_json: bool, full: bool) -> None:
                 counted = event.summary
             _show(screen, event)
     except KeyboardInterrupt:
+        end_interrupted_line()
         if counted is not None:
             print_note(_summary(counted))
         raise
@@ -117,7 +118,8 @@ class People:
 
 def _summary(summary: Summary) -> str:
     at_least = "" if summary.exact else "at least "
-    words = [f"{summary.messages} messages", f"{summary.outcomes} outcomes", f"{at_least}{summary.dropped} dropped"]
+    told = f"{summary.events} event messages" if summary.events else f"{summary.outcomes} outcomes"
+    words = [f"{summary.messages} messages", told, f"{at_least}{summary.dropped} dropped"]
     if summary.gaps:
         words.append(f"{summary.gaps} gaps of {duration(summary.gap_seconds)} in all")
     if summary.record:

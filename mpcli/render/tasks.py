@@ -21,7 +21,7 @@ def show_tasks(found: Catalog, as_json: bool) -> None:
         print_json([task.as_dict() for task in tasks])
         return
     if not tasks:
-        print_note("no such task; `mp tasks` lists them all")
+        print_note("mp: no such task; `mp tasks` lists them all, `mp new service mplogin` makes a service")
         return
     live = found.live is not None
     relative = lru_cache(os.path.relpath)  # a file has many tasks

@@ -52,11 +52,24 @@ class Batch:
 class Summary:
     """How it went: messages and outcomes that were wanted, what is known to be missing, seconds."""
 
-    __slots__ = ("dropped", "exact", "failure", "failures", "gap_seconds", "gaps", "messages", "outcomes", "record")
+    __slots__ = (
+        "dropped",
+        "events",
+        "exact",
+        "failure",
+        "failures",
+        "gap_seconds",
+        "gaps",
+        "messages",
+        "outcomes",
+        "record",
+    )
 
     def __init__(self) -> None:
         self.messages = 0
         self.outcomes = 0
+        # Messages from workers that were only copied, so that nobody knows what outcomes are in them.
+        self.events = 0
         self.dropped = 0
         self.exact = True
         self.gaps = 0
@@ -185,6 +198,8 @@ class _Sieve:
                 if self._limit is not None:
                     del messages[self._limit - self.summary.messages :]
                 self.summary.messages += len(messages)
+            else:
+                self.summary.events += len(messages)
             self._write(kind, event, messages)
             if self.full:
                 break

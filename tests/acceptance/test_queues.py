@@ -100,6 +100,7 @@ def test_purge_asks_saves_and_can_be_undone(shop: Shop) -> None:
     interrupted.see("[y/N]")
     interrupted.send(ctrl("c"))
     assert interrupted.wait() == 130
+    interrupted.see("nothing was changed")
     assert shop.dead() == count
     purged = shop.open("purge", "mplogin.dead", columns=200)
     purged.see("of context local? [y/N]")
