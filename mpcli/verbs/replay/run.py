@@ -112,6 +112,15 @@ class Run:
         if isinstance(self._source, Recording) and self._source.bound is None:
             self._source.bound = self._source.last_line
 
+    def _check_mark(self) -> None:
+        """The journal names messages by their lines. Raises `UsageError` when those are others by now."""
+        known = self._journal.header.get("mark") if self._journal else None
+        if isinstance(self._source, Recording) and known not in (None, self._source.mark()):
+            raise UsageError(
+                f"{self._source.name} was changed since {self.path} was begun: nobody can say which of it were sent",
+                "bring back the lines that it had, or delete the journal to send everything anew",
+            )
+
     def job(self) -> Job:
         """The selected messages, as they would be sent."""
         policy = Policy(
@@ -138,6 +147,7 @@ class Run:
         job = self.job()
         plan = job.plan(self._target.name)
         self._bind()
+        self._check_mark()
         plan.dry = dry
         plan.parameters = parameter_names(self._start)
         plan.before = len(self._journal.confirmed) if self._journal else 0
@@ -181,7 +191,7 @@ class Run:
             identities = self._source.identities()
             header["taken"] = {planned.number: identities[planned.number] for planned in plan}
         else:
-            header["last_line"] = self._source.last_line
+            header["last_line"], header["mark"] = self._source.last_line, self._source.mark()
         journal = Journal.begin(self.path, header)
         stack.callback(journal.close)
         return journal

@@ -82,16 +82,22 @@ class Recording:
         self.in_memory = self.size <= _IN_MEMORY
         # A recorder may still append: what comes after this line is not part of a resumed replay.
         self.bound: int | None = None
-        # The last line that was looked at.
+        # The last line that was looked at, and the message in it.
         self.last_line = 0
+        self._last: Message | None = None
 
     def __iter__(self) -> Iterator[Item]:
         for entry in self.reader:
             if self.bound is not None and entry.line > self.bound:
                 return
-            self.last_line = max(self.last_line, entry.line)
+            if entry.line >= self.last_line:
+                self.last_line, self._last = entry.line, entry.message
             if entry.message is not None and entry.kind in (TASK, DEAD):
                 yield Item(entry.line, Seen(entry.kind, entry.broker, entry.at, entry.message))
+
+    def mark(self) -> str:
+        """A short text for the last line that was looked at: another one where lines before it were taken out."""
+        return f"{self.last_line} {identity(self._last) if self._last else ''}"
 
     def events(self) -> Iterator[Seen]:
         """The recorded events of workers."""

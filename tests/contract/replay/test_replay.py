@@ -374,6 +374,18 @@ def test_a_recording_too_large_for_the_memory_is_read_again(bus, monkeypatch) ->
     assert [message.body for message in bus.taken("mplogin.async")] == [message.body for message in first]
 
 
+def test_a_journal_goes_with_the_lines_that_the_recording_had(bus) -> None:
+    file = Path(bus.record(*(bus.task(n) for n in range(3)), bus.task(3, "mplogin.nobody.x")))
+    assert bus.run(str(file)).counts() == (4, 3, 1, 0, 0, 0)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:1] + lines[2:]))
+    with pytest.raises(UsageError, match="was changed since"):
+        bus.run(str(file), resume=True)
+    file.write_bytes(b"".join([*lines, lines[-1]]))  # what a recorder appends is no change
+    assert bus.run(str(file), resume=True).counts() == (4, 3, 1, 0, 0, 0)
+    assert bus.count("mplogin.async") == 3
+
+
 def test_what_is_recorded_after_the_plan_is_not_sent(bus, monkeypatch) -> None:
     from mpcli.verbs.replay import sources
 
