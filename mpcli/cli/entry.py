@@ -11,10 +11,10 @@ import sys
 
 _TRACEBACK = "run again with --debug for the traceback"
 _WHAT_TO_DO = {
-    errno.ENOSPC: "make room on the disk, then run it again",
-    errno.EDQUOT: "make room on the disk, then run it again",
+    errno.ENOSPC: "make room on the disk first",
+    errno.EDQUOT: "make room on the disk first",
     errno.EROFS: "run it in a folder that can be written to",
-    errno.EACCES: "is it yours? `ls -ld` tells; then run it again",
+    errno.EACCES: "is it yours? `ls -ld` tells",
     errno.ENOENT: "is the path right? files are looked for from the folder that you are in",
     errno.EISDIR: "name a file, not a folder",
     errno.ENOTDIR: "is the path right? a part of it is a file",
