@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import StyleAndTextTuples
 
 from mpcli.render.escape import escape_line
 from mpcli.shell.candidates import Around, Candidate, candidates
@@ -30,24 +32,29 @@ class Menu(Completer):
         found = candidates(text, self._world(), self._around(), asked=asked, after=document.text_after_cursor)
         is_wide = self._width() >= _WIDE
         for one in found:
-            yield Completion(
-                one.text,
-                start_position=one.start - len(text),
-                display=escape_line(one.shown),
-                display_meta=_About(one) if is_wide else None,
-            )
+            yield _Row(one, len(text), is_wide)
 
 
-class _About:
-    """What stands beside a candidate, made once and only when it is drawn."""
+class _Row(Completion):
+    """One candidate. prompt_toolkit measures every row of the menu several times at each key, those out of sight too:
+    each of its two texts is made once."""
 
-    __slots__ = ("_candidate", "_text")
+    def __init__(self, candidate: Candidate, cursor: int, has_about: bool) -> None:
+        self._candidate = candidate if has_about else None
+        self._shown = escape_line(candidate.shown)
+        super().__init__(candidate.text, start_position=candidate.start - cursor, display=self._shown)
 
-    def __init__(self, candidate: Candidate) -> None:
-        self._candidate = candidate
-        self._text: str | None = None
+    @property
+    def display_text(self) -> str:
+        """The name."""
+        return self._shown
 
-    def __call__(self) -> str:
-        if self._text is None:
-            self._text = escape_line(self._candidate.about)[:_ABOUT]
-        return self._text
+    @cached_property
+    def display_meta_text(self) -> str:
+        """What stands beside it."""
+        return escape_line(self._candidate.about)[:_ABOUT] if self._candidate else ""
+
+    @property
+    def display_meta(self) -> StyleAndTextTuples:
+        """The same, as it is drawn."""
+        return [("", self.display_meta_text)]
