@@ -81,7 +81,9 @@ def _leave(code: int) -> None:
 def _by_typer(argv: list[str]) -> int:
     from mpcli.cli.app import run_typer
 
-    return run_typer([word for word in argv if word != "--debug"])
+    code = run_typer([word for word in argv if word != "--debug"])
+    sys.stdout.flush()  # here, where a reader that went away is expected, and not at the interpreter's end
+    return code
 
 
 def _report(error: Exception, debug: bool) -> int:

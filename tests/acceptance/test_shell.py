@@ -96,8 +96,7 @@ def test_ctrl_c_ends_the_call_and_never_the_session(opened: Open, shop: Shop) ->
         os.kill(worker, signal.SIGCONT)
     shell.send("6 * 7" + ENTER)
     shell.see(lambda: "42" in shell.lines and shell.line == "local>")
-    shell.send(ctrl("d"))
-    assert shell.wait() == 0
+    assert shell.leave(ctrl("d")) == 0
 
 
 def test_ctrl_c_in_a_command_and_in_code_leads_back_to_the_prompt(opened: Open) -> None:
