@@ -12,6 +12,7 @@ from pathlib import Path
 
 import kombu
 import pytest
+from counting import await_count, await_total
 
 from mpcli.bus.naming import Mode
 from mpcli.bus.topology import service_queues
@@ -41,27 +42,6 @@ def task(name: str, number: int, exchange: str = "", key: str = "", headers: Tab
 def number(message: Message) -> int:
     """The number of a message made by `task`."""
     return int(str(message.headers["id"]).partition("-")[0])
-
-
-def waiting(connection: Connection, queue: str) -> int:
-    """Messages in a queue that are not out for delivery."""
-    return connection.request(QUEUE_DECLARE, queue, True, False, False, False, False, {})[1]
-
-
-def await_count(connection: Connection, queue: str, wanted: int) -> None:
-    """Wait until so many are in the queue and not out for delivery."""
-    deadline = time.monotonic() + DEADLINE
-    while (found := waiting(connection, queue)) != wanted:
-        assert time.monotonic() < deadline, f"{found} in {queue}, not {wanted}"
-        time.sleep(0.02)
-
-
-def await_total(broker, queue: str, wanted: int) -> None:
-    """Wait for so many messages, those out for delivery included."""
-    deadline = time.monotonic() + DEADLINE
-    while (found := broker.queues()[queue]) != wanted:
-        assert time.monotonic() < deadline, f"{found} in {queue}, not {wanted}"
-        time.sleep(0.02)
 
 
 def all_of(broker, queue: str) -> list[Message]:

@@ -7,6 +7,7 @@ import time
 from itertools import count
 
 import pytest
+from counting import await_count, await_total, waiting
 
 from mpcli.errors import BrokerRefused, NotFound
 from mpcli.wire.codec import Table
@@ -45,25 +46,6 @@ def fill(broker, queue: str, numbers=range(100), **arguments) -> None:
 
 def number(message: Message) -> int:
     return int(message.headers["n"])
-
-
-def waiting(connection: Connection, queue: str) -> int:
-    return connection.request(QUEUE_DECLARE, queue, True, False, False, False, False, {})[1]
-
-
-def await_count(connection: Connection, queue: str, wanted: int) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while (found := waiting(connection, queue)) != wanted:
-        assert time.monotonic() < deadline, f"{found} in {queue}, not {wanted}"
-        time.sleep(0.02)
-
-
-def await_total(broker, queue: str, wanted: int) -> None:
-    """Wait for so many messages, those out for delivery included."""
-    deadline = time.monotonic() + DEADLINE
-    while (found := broker.queues()[queue]) != wanted:
-        assert time.monotonic() < deadline, f"{found} in {queue}, not {wanted}"
-        time.sleep(0.02)
 
 
 def left_in(broker, queue: str) -> list[Message]:
