@@ -72,15 +72,13 @@ def as_command() -> Any:
 
 def run_command(command: Any, argv: list[str]) -> int:
     """As `run_typer`, with a command line that is there already: the shell's, which is used again."""
+    # Not `command.main`: typer would turn a Ctrl-C into a silent exit code and a closed pipe into a failure.
     try:
-        result = command.main(args=argv or ["--help"], prog_name="mp", standalone_mode=False)
-    except SystemExit as end:
-        if isinstance(
-            end.__context__, BrokenPipeError
-        ):  # typer turns it into exit code 1; `mp ... | head` is no failure
-            raise end.__context__ from None
-        raise
-    except typer.Abort:
+        with command.make_context("mp", list(argv) or ["--help"]) as context:
+            result = command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    except (typer.Abort, EOFError):
         raise KeyboardInterrupt from None
     except Exception as error:
         usage = _as_usage_error(error)

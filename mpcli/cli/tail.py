@@ -26,7 +26,7 @@ def tail(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only record, show no messages.")] = False,
     bound: Annotated[int, typer.Option(min=1, metavar="N", help="Messages that may wait at the broker.")] = 50_000,
     context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
-) -> None:
+) -> int:
     """Watch the messages of this platform live, with what became of them. Takes none from any worker.
 
     --where sees task, args, kwargs, id, root, retries, eta, broker, headers and more. With --record and a pipe, nothing
@@ -37,6 +37,7 @@ def tail(
     from contextlib import closing
 
     from mpcli.cli.moments import parse_duration
+    from mpcli.errors import ExitCode
     from mpcli.render.console import stdout_is_terminal
     from mpcli.render.tail import show_tail
     from mpcli.verbs import tail as verb
@@ -55,4 +56,8 @@ def tail(
         context=context,
     )
     with closing(events):
-        show_tail(events, as_json or piped, full)
+        try:
+            show_tail(events, as_json or piped, full)
+        except KeyboardInterrupt:
+            return ExitCode.INTERRUPTED  # its summary was the last word
+    return ExitCode.OK

@@ -15,9 +15,9 @@ def asker() -> Callable[[str], bool] | None:
 
 def _ask(question: str) -> bool:
     """Whether the answer is yes. Raises `Interrupted` on Ctrl-C."""
-    sys.stderr.write(f"{escape_line(question)} [y/N] ")
-    sys.stderr.flush()
     try:
+        sys.stderr.write(f"{escape_line(question)} [y/N] ")
+        sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
     except KeyboardInterrupt:
         from mpcli.errors import Interrupted

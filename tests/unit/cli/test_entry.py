@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
 from mpcli import __version__
+from mpcli.cli.app import run_command
 from mpcli.cli.entry import main
 
 HEAVY = ("typer", "pydantic", "rich", "prompt_toolkit", "celery", "kombu", "amqp", "cookiecutter", "asyncio", "ssl")
@@ -92,3 +94,13 @@ def test_the_launcher_of_the_version_imports_no_re():
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "mpcli.cli.entry" in imported
     assert not imported & {"re", "enum", "json", "mpcli.errors"}
+
+
+def test_ctrl_c_in_a_command_is_never_silent() -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    app = typer.Typer()
+    app.command()(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_command(typer.main.get_command(app), ["--"])

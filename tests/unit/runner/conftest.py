@@ -99,6 +99,12 @@ class Driven:
             if event["event"] == kind and fields.items() <= event.items():
                 return event
 
+    def hear(self, lines: int) -> None:
+        """Wait until the processes have printed so many lines in all: each of them prints one when it is up. One that
+        is killed off its reader before that ends by itself."""
+        while [event["event"] for event in self.events].count("log") < lines:
+            self.until("log")
+
     def signal(self, number: int) -> None:
         os.kill(self.process.pid, number)
 
