@@ -6,6 +6,7 @@ typer and the pydantic that it brings triple the start-up (docs/explanation/spee
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 
@@ -26,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run `mp` with these arguments and return its exit code. Errors are printed here and nowhere else."""
     is_own_process = argv is None
     argv = sys.argv[1:] if argv is None else argv
+    if is_own_process:
+        _prepare_streams()
     try:
         code = _quick(argv)
         if code is not None and is_own_process:
@@ -36,10 +39,34 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of the pipe went away (`mp ... | head`): nothing to say, and nowhere to say it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return 0
     except Exception as error:  # noqa: BLE001 - the one place that turns every error into two lines and a code
-        return _report(error, "--debug" in argv or bool(os.environ.get("MP_DEBUG")))
+        code = _report(error, "--debug" in argv or bool(os.environ.get("MP_DEBUG")))
+        try:
+            sys.stdout.flush()
+        except OSError:  # a full disk: it was told, and need not be told again when the interpreter ends
+            _give_up_stdout()
+        return code
+
+
+def _give_up_stdout() -> None:
+    """Let what is left in stdout's buffer go nowhere, so that its last flush cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _prepare_streams() -> None:
+    """See to it that whatever is printed can be printed.
+
+    A stream that was closed (`mp ... >&-`, as daemons do it) becomes one that leads nowhere, under the number that it
+    would have had, before a socket takes that. A sign that the encoding lacks (PYTHONIOENCODING=ascii, ISO-8859-1) is
+    written as its number.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115 - for good
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _quick(argv: list[str]) -> int | None:

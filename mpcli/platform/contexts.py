@@ -88,7 +88,7 @@ class Context:
 
     def endpoint(self, mode: Mode) -> Endpoint:
         """The broker of `mode`. Raises `NoPlatform` outside of any, `BrokerUnreachable` when nothing runs here,
-        `ConfigError` for a context without it or with a variable that is not set."""
+        `ConfigError` for a context without it, with a variable that is not set, for an mp.toml that is broken."""
         found = self.find(mode)
         if found is not None:
             return found
@@ -99,7 +99,16 @@ class Context:
                 f"no {CONFIG_FILE} here or above: this is not a platform, and MP_{mode.upper()}_URL is not set",
                 "run `mp new service mplogin` in an empty folder to begin one, or name a --context",
             )
+        self._check_file()
         raise BrokerUnreachable(f"no {mode} broker: the platform in {self.root} is not running", "`mp up` starts it")
+
+    def _check_file(self) -> None:
+        """Raise `ConfigError` for an mp.toml that `mp up` would refuse: a broken one may be why nothing is known."""
+        from pathlib import Path
+
+        from mpcli.platform.layout import load_platform
+
+        load_platform(Path(self.root))
 
     def find(self, mode: Mode) -> Endpoint | None:
         """The broker of `mode`, or None when there is none to be found. Raises `ConfigError`."""

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from mpcli.render.console import print_json, print_line, rich_console
+from mpcli.platform.context_files import COLOURS
+from mpcli.render.columns import print_columns
+from mpcli.render.console import print_json, print_line
 from mpcli.render.escape import escape_line
 
 Row = dict[str, object]
 
 
 def show_contexts(rows: list[Row], as_json: bool) -> None:
-    """One row for each; the one that is worked in has a star."""
+    """One row for each, in its colour; the one that is worked in has a star."""
     if as_json:
         print_json(rows)
         return
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    keys = ("name", "safety", "sync_url", "async_url", "defined_in")
+    print_columns(
+        ("", "context", "safety", "sync", "async", "defined in"),
+        [["*" if row["current"] else " ", *(escape_line(str(row[key])) for key in keys)] for row in rows],
+        whole=3,
+        least=8,
+        paint=lambda number, line: _in_colour(str(rows[number]["colour"]), line),
+    )
 
-    table = Table("", "context", "sync", "async", "safety", "defined in", box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        name = Text(escape_line(str(row["name"])), style=str(row["colour"] or ""))
-        cells = (escape_line(str(row[key])) for key in ("sync_url", "async_url", "safety", "defined_in"))
-        table.add_row("*" if row["current"] else "", name, *cells)
-    rich_console().print(table)
+
+def _in_colour(colour: str, line: str) -> str:
+    return f"\x1b[{30 + COLOURS.index(colour)}m{line}\x1b[0m" if colour else line
 
 
 def show_context(row: Row, as_json: bool) -> None:

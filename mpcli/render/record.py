@@ -9,6 +9,7 @@ from mpcli.render.console import print_json, print_line, print_note, wants_colou
 from mpcli.render.escape import escape_line
 from mpcli.render.json_lines import Json
 from mpcli.render.message import Parameters, as_call, dumps, duration, iso, message_as_dict
+from mpcli.render.peek import counted
 from mpcli.render.secrets import HIDDEN, is_secret, masked_text
 from mpcli.render.tail import People
 from mpcli.verbs.record import Difference, Item, Missing, Statistics
@@ -44,7 +45,7 @@ def _damage(lines: object, torn: bool) -> str:
     words = []
     if isinstance(lines, list) and lines:
         some = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
-        words.append(f"{len(lines)} damaged lines were skipped ({some})")
+        words.append(f"{counted(len(lines), 'damaged line')} skipped ({some})")
     if torn:
         words.append("the last line is cut off, as a crash leaves it, and was skipped")
     return f"mp: {'; '.join(words)}"
@@ -55,7 +56,8 @@ def show_statistics(found: Statistics, as_json: bool) -> None:
     if as_json:
         print_json(_statistics(found))
         return
-    print_line(f"{found.messages} messages, {found.dead} dead letters, {found.events} event messages")
+    counts = (found.messages, "message"), (found.dead, "dead letter"), (found.events, "event message")
+    print_line(", ".join(counted(number, what) for number, what in counts))
     print_line(f"{found.bytes} bytes in bodies, {found.size} in the file")
     if found.first is not None and found.last is not None:
         print_line(f"{iso(found.first)} to {iso(found.last)}, {duration(found.last - found.first)}")
@@ -65,7 +67,7 @@ def show_statistics(found: Statistics, as_json: bool) -> None:
     if found.dropped:
         print_line(f"{found.dropped} dropped while recording")
     if found.gaps:
-        print_line(f"{found.gaps} gaps, {duration(found.gap_seconds)} in all")
+        print_line(f"{counted(found.gaps, 'gap')}, {duration(found.gap_seconds)} in all")
     if found.damaged or found.torn:
         print_note(_damage(found.damaged, found.torn))
 

@@ -141,7 +141,8 @@ def _next_steps(root: Path, start: Path, rendering: Rendering, services: dict[st
     before = ["mp up -d"]
     if rendering.answers["kind"] == "login" and wallet not in services:
         before.insert(0, f"mp new service {wallet} --example wallet")
-    return [*before, *steps, f"cd {shlex.quote(os.path.relpath(root / name, start))} && python -m pytest"]
+    tests = f"cd {shlex.quote(os.path.relpath(root / name, start))} && pip install -e '.[test]' && python -m pytest"
+    return [*before, *steps, tests]
 
 
 def _suggest_platform(name: str) -> str:

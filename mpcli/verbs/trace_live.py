@@ -62,7 +62,8 @@ def trace_live(
     `services` are patterns as `mp tail` takes them, all services of the platform when there are none. The last event
     is the `Trace`. Raises `NotFound` when nothing of it passed, and `MpError` as `mp tail` does.
     """
-    watcher = _Watcher(resolve(start, context), services or [], checked(wanted))
+    wanted = checked(wanted)
+    watcher = _Watcher(resolve(start, context), services or [], wanted)
     yield from watcher.run(seconds)
     found = watcher.so_far()
     if found is None:

@@ -46,6 +46,14 @@ def test_nothing_runs(platform):
         resolve(str(platform), environ={}).endpoint(Mode.SYNC)
 
 
+def test_a_file_that_is_broken_is_told_instead(platform):
+    (platform / "mp.toml").write_text("[brokr\nprovider=1")
+    with pytest.raises(ConfigError, match=r"mp\.toml"):
+        resolve(str(platform), environ={}).endpoint(Mode.SYNC)
+    run(platform)
+    assert resolve(str(platform), environ={}).endpoint(Mode.SYNC).url == "amqp://run/sync"
+
+
 def test_a_platform_that_still_starts_says_so(platform):
     run(platform, ready=False)
     assert "starting" in resolve(str(platform), environ={}).endpoint(Mode.SYNC).hint
