@@ -124,7 +124,7 @@ def planned_as_dict(planned: Planned, parameters: Parameters) -> dict[str, objec
     line |= {name: shown[name] for name in ("task", "id", "args", "kwargs")}
     if done.skip:
         return {**line, "skip": done.skip}
-    place = {"exchange": done.message.exchange, "routing_key": done.message.routing_key}
+    place = {"exchange": done.exchange, "routing_key": done.routing_key}
     return {**line, **place, "new_id": done.id, "changes": done.changes, "notes": [masked_text(n) for n in done.notes]}
 
 

@@ -7,9 +7,8 @@ more; so the values are only skipped over, and decoded when they are asked for.
 from __future__ import annotations
 
 from collections.abc import KeysView
-from struct import error as StructError
+from operator import itemgetter
 
-from mpcli.errors import ProtocolError
 from mpcli.wire.codec import (
     LONG,
     PROPERTIES,
@@ -22,20 +21,14 @@ from mpcli.wire.codec import (
     encode_shortstr,
     encode_value,
 )
+from mpcli.wire.layout import FLAGS, Place, cut
 
-# Bytes behind the type letter; the others begin with their length in four bytes.
-_SIZES = {
-    **dict.fromkeys(b"bBt", 1),
-    **dict.fromkeys(b"su", 2),
-    **dict.fromkeys(b"Iif", 4),
-    **dict.fromkeys(b"lLdT", 8),
-    ord("D"): 5,
-    ord("V"): 0,
-}
-_LONG = frozenset(b"SxFA")
 _TEXT = ord("S")
-_PLACES = tuple((name, kind, 1 << (15 - index)) for index, (name, kind) in enumerate(PROPERTIES))
-_WIDTHS = {"o": 1, "T": 8}
+_KINDS = dict(PROPERTIES)
+_ORDER = {name: index for index, name in enumerate(_KINDS)}
+# From where to where, and what takes the place of it.
+Cut = tuple[int, int, bytes]
+_PLACE = itemgetter(0, 1)
 
 
 class Patch:
@@ -44,98 +37,56 @@ class Patch:
     Setting None takes a property or a header away; a header that is new comes last.
     """
 
-    __slots__ = ("_doubles", "_headers", "_parts", "_raw", "_spans", "_table_at", "changed")
+    __slots__ = ("_entries", "_layout", "_parts", "_raw", "_starts", "changed")
 
     def __init__(self, raw: bytes) -> None:
         """Raises `ProtocolError` when the bytes are no properties."""
         self.changed = False
         self._raw = raw
-        # Of each property that is there, its bytes; of each header the whole entry and where its value begins.
-        self._parts: dict[str, bytes] = {}
-        self._spans: dict[str, tuple[int, int, int]] = {}
-        self._doubles: list[tuple[str, int, int, int]] = []
-        self._table_at = (0, 0)
-        self._headers: dict[str, bytes | None] = {}
-        try:
-            self._cut(raw)
-        except (IndexError, StructError):
-            raise ProtocolError("a content header is cut off") from None
+        self._layout, self._starts = cut(raw)
+        # What is other now: the bytes of properties, and of headers with their names; None for one that goes.
+        self._parts: dict[str, bytes | None] = {}
+        self._entries: dict[str, bytes | None] = {}
 
-    def _cut(self, raw: bytes) -> None:
-        (flags,) = SHORT.unpack_from(raw, 0)
-        if flags & 0b11:
-            raise ProtocolError("unknown property flags in a content header")
-        at, size = 2, len(raw)
-        for name, kind, flag in _PLACES:
-            if not flags & flag:
-                continue
-            if kind == "s":
-                end = at + 1 + raw[at]
-            elif kind == "F":
-                end = at + 4 + LONG.unpack_from(raw, at)[0]
-            else:
-                end = at + _WIDTHS[kind]
-            if end > size:
-                raise ProtocolError("a content header is cut off")
-            self._parts[name] = raw[at:end]
-            if kind == "F":
-                self._table_at = (at + 4, end)
-                self._scan(raw, at + 4, end)
-            at = end
-
-    def _scan(self, raw: bytes, at: int, end: int) -> None:
-        spans, sizes = self._spans, _SIZES
-        while at < end:
-            begin = at
-            at += 1 + raw[at]
-            value = at
-            name = str(raw[begin + 1 : at], "utf-8", "surrogateescape")
-            tag = raw[at]
-            width = sizes.get(tag)
-            if width is not None:
-                at += 1 + width
-            elif tag in _LONG:
-                at += 5 + LONG.unpack_from(raw, at + 1)[0]
-            else:
-                raise ProtocolError(f"unknown AMQP field type {chr(tag)!r}")
-            if name in spans:  # the last one is what a worker sees
-                self._doubles.append((name, *spans[name]))
-            spans[name] = (begin, value, at)
-        if at != end:
-            raise ProtocolError("a table is cut off")
+    def _at(self, place: Place) -> int:
+        return self._starts[place[0]] + place[1]
 
     def header(self, name: str) -> Value:
         """The decoded value of a header as it came; None when absent."""
-        span = self._spans.get(name)
-        return None if span is None else decode_value(self._raw, span[1])[0]
+        found = self._layout.headers.get(name)
+        return None if found is None else decode_value(self._raw, self._at(found[2]))[0]
 
     def text(self, name: str) -> str:
         """A header that is text; empty for any other."""
-        span = self._spans.get(name)
-        if span is None or self._raw[span[1]] != _TEXT:
+        found = self._layout.headers.get(name)
+        if found is None or found[0] != _TEXT:
             return ""
         try:
-            return self._raw[span[1] + 5 : span[2]].decode()
+            return self._raw[self._at(found[2]) + 5 : self._at(found[3])].decode()
         except UnicodeDecodeError:
             return ""
 
     def names(self) -> KeysView[str]:
         """The names of the headers as they came."""
-        return self._spans.keys()
+        return self._layout.headers.keys()
 
     def property(self, name: str) -> object:
         """A property as it is now, other than the headers; None when absent."""
-        part = self._parts.get(name)
+        part = self._parts[name] if name in self._parts else self._part(name)
         if part is None:
             return None
-        kind = next(kind for one, kind, _ in _PLACES if one == name)
-        return decode_shortstr(part, 0)[0] if kind == "s" else int.from_bytes(part, "big")
+        return decode_shortstr(part, 0)[0] if _KINDS[name] == "s" else int.from_bytes(part, "big")
+
+    def _part(self, name: str) -> bytes | None:
+        span = self._layout.properties.get(name)
+        return None if span is None else self._raw[self._at(span[0]) : self._at(span[1])]
 
     def set(self, name: str, value: object) -> None:
         """Change a property other than the headers. Raises `ProtocolError` for a value that it cannot hold."""
         if value is None:
-            if self._parts.pop(name, None) is None:
+            if (self._parts[name] if name in self._parts else self._layout.properties.get(name)) is None:
                 return
+            self._parts[name] = None
         elif isinstance(value, str):
             self._parts[name] = encode_shortstr(value)
         else:
@@ -144,37 +95,58 @@ class Patch:
 
     def set_header(self, name: str, value: Value, *, remove: bool = False) -> None:
         """Change a header, or take it away: None is a value of its own here."""
-        if remove and name not in self._spans:
-            self._headers.pop(name, None)
+        if remove and name not in self._layout.headers:
+            self._entries.pop(name, None)
             return
-        self._headers[name] = None if remove else encode_shortstr(name) + encode_value(value)
+        self._entries[name] = None if remove else encode_shortstr(name) + encode_value(value)
         self.changed = True
 
     def encode(self) -> bytes:
         """The properties as they are now; the very bytes that came when nothing was changed."""
         if not self.changed:
             return self._raw
-        source = {**self._parts, "headers": encode_longstr(self._table())} if self._headers else self._parts
-        flags, parts = 0, []
-        for name, _, flag in _PLACES:
-            part = source.get(name)
-            if part is not None:
-                flags |= flag
-                parts.append(part)
-        return SHORT.pack(flags) + b"".join(parts)
-
-    def _table(self) -> bytes:
-        """The headers between their changes, copied in as few pieces as possible."""
-        raw, spans = self._raw, self._spans
+        raw, at = self._raw, 0
         parts: list[bytes] = []
-        cuts = [(*spans[name], entry) for name, entry in self._headers.items() if name in spans]
-        cuts += [(begin, value, behind, None) for name, begin, value, behind in self._doubles if name in self._headers]
-        at, end = self._table_at
-        for begin, _, behind, entry in sorted(cuts, key=lambda cut: cut[0]):
-            parts.append(raw[at:begin])
-            if entry is not None:
-                parts.append(entry)
-            at = behind
-        parts.append(raw[at:end])
-        parts += [entry for name, entry in self._headers.items() if entry is not None and name not in spans]
+        for begin, end, new in sorted(self._cuts(), key=_PLACE):  # those in one place keep their order
+            parts += (raw[at:begin], new)
+            at = end
+        parts.append(raw[at:])
         return b"".join(parts)
+
+    def _cuts(self) -> list[Cut]:
+        """What to cut out and put in, properties in their order."""
+        properties, flags = self._layout.properties, self._layout.flags
+        cuts: list[Cut] = []
+        changed: dict[str, bytes | None] = {**self._parts, "headers": b""} if self._entries else self._parts
+        for name in sorted(changed, key=_ORDER.__getitem__):
+            if name == "headers" and name in properties:
+                cuts += self._table_cuts()
+                continue
+            part = encode_longstr(b"".join(self._added())) if name == "headers" else changed[name]
+            flags = flags & ~FLAGS[name] if part is None else flags | FLAGS[name]
+            span = properties.get(name)
+            gap = self._at(span[0]) if span else self._gap(name)
+            cuts.append((gap, self._at(span[1]) if span else gap, part or b""))
+        if flags != self._layout.flags:
+            cuts.append((0, SHORT.size, SHORT.pack(flags)))
+        return cuts
+
+    def _gap(self, name: str) -> int:
+        """Where a property belongs that is not there: behind the one that comes before it."""
+        before = [span for one, span in self._layout.properties.items() if _ORDER[one] < _ORDER[name]]
+        return self._at(before[-1][1]) if before else SHORT.size
+
+    def _added(self) -> list[bytes]:
+        return [entry for name, entry in self._entries.items() if entry and name not in self._layout.headers]
+
+    def _table_cuts(self) -> list[Cut]:
+        """Each changed header, the new ones at the end, and the length of it all."""
+        layout, entries = self._layout, self._entries
+        changed = [(header, entry) for name, entry in entries.items() if (header := layout.headers.get(name))]
+        changed += [(double, None) for name, double in layout.doubles if name in entries]
+        cuts = [(self._at(header[1]), self._at(header[3]), entry or b"") for header, entry in changed]
+        begin, end = map(self._at, layout.properties["headers"])
+        cuts.append((end, end, b"".join(self._added())))
+        grown = sum([at - behind + len(new) for at, behind, new in cuts])
+        cuts.append((begin, begin + LONG.size, LONG.pack(end - begin - LONG.size + grown)))
+        return cuts

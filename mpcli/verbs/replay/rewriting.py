@@ -47,10 +47,12 @@ class Rewritten:
     `relatives` are its parent and its root, where they are other tasks; `task` is its name, where its headers tell it.
     """
 
-    __slots__ = ("changes", "id", "message", "notes", "old_id", "relatives", "skip", "task")
+    __slots__ = (
+        *("_body", "_message", "_patch", "changes", "exchange", "id", "notes", "old_id", "relatives"),
+        *("routing_key", "skip", "task"),
+    )
 
     def __init__(self, message: Message, old_id: str = "", skip: str = "", task: str = "") -> None:
-        self.message = message
         self.task = task
         self.old_id = old_id
         self.id = old_id
@@ -58,6 +60,25 @@ class Rewritten:
         self.changes: list[str] = []
         self.notes: list[str] = []
         self.relatives: tuple[str, ...] = ()
+        self.exchange = message.exchange
+        self.routing_key = message.routing_key
+        self._message: Message | None = message
+        self._patch: Patch | None = None
+        self._body = b""
+
+    def become(self, place: Place, patch: Patch, body: bytes) -> None:
+        """Be another message: to that place, with those properties and that body."""
+        self.exchange, self.routing_key = place.exchange, place.routing_key
+        self._message, self._patch, self._body = None, patch, body
+
+    @property
+    def message(self) -> Message:
+        """What is sent. Put together when it is asked for: a broker is slower than we are, a plan is waited for."""
+        if self._message is None:
+            assert self._patch is not None
+            self._message = Message(self.exchange, self.routing_key, self._patch.encode(), self._body)
+            self._patch = None
+        return self._message
 
 
 def rewrite(seen: Seen, policy: Policy, queue: str = "", edited: Arguments | None = None) -> Rewritten:
@@ -84,13 +105,14 @@ class _Rewriting:
         self.patch = Patch(seen.message.raw_properties)
         self.place = origin(seen, self.patch.header("x-death"), queue)
         self.body = seen.message.body
-        self.first = not self.patch.text("task")
+        task = self.patch.text("task")
+        self.first = not task
         self.arguments = edited or (Arguments(seen.view) if self._must_open() else None)
         self.edited = edited is not None
         self.old_id = self._id()
         if self.arguments is not None and self.arguments.hides_id and not policy.keep_id:
             raise Unreadable("its id is in a body that is never decoded: --keep-id sends it as it is")
-        self.done = Rewritten(seen.message, self.old_id, task=self.patch.text("task"))
+        self.done = Rewritten(seen.message, self.old_id, task=task)
         relatives = (self.patch.text("parent_id"), self.patch.text("root_id"))
         self.done.relatives = tuple(one for one in relatives if one and one != self.old_id)
 
@@ -113,12 +135,10 @@ class _Rewriting:
         self._strip()
         if self.arguments is not None and self.arguments.changed:
             self._encode(self.arguments)
-        done.message = Message(self.place.exchange, self.place.routing_key, self.patch.encode(), self.body)
-        if (done.message.exchange, done.message.routing_key) != (
-            self.seen.message.exchange,
-            self.seen.message.routing_key,
-        ):
+        if (self.place.exchange, self.place.routing_key) != (done.exchange, done.routing_key):
             done.changes.append(ROUTE)
+        if done.changes or self.patch.changed:
+            done.become(self.place, self.patch, self.body)
         return done
 
     # -- expiry and eta --------------------------------------------------------------------------------------------
@@ -256,7 +276,7 @@ def move(message: Message, place: Place, user: str) -> Rewritten:
         if (owner := patch.property("user_id")) is not None and owner != user:
             patch.set("user_id", None)
             done.changes.append(USER)
-        done.message = Message(place.exchange, place.routing_key, patch.encode(), message.body)
+        done.become(place, patch, message.body)
     except ProtocolError as error:
         return Rewritten(message, skip=str(error))
     return done

@@ -175,7 +175,7 @@ class Sending:
         if planned.rewritten.skip:
             self.summary.skipped += 1
             return NotSent(planned, "skipped", planned.rewritten.skip)
-        if reason := self._lines[planned.seen.broker].missing(planned.rewritten.message.exchange):
+        if reason := self._lines[planned.seen.broker].missing(planned.rewritten.exchange):
             self.summary.refused += 1
             return NotSent(planned, "refused", reason)
         return None

@@ -19,7 +19,7 @@ from mpcli.wire.holding import MOST_AT_ONCE, Holding, hold
 from mpcli.wire.message import Message
 
 # A recording up to this size is kept in memory between the plan and the sending, a larger one is read twice.
-_IN_MEMORY = 256 * 1024 * 1024
+_IN_MEMORY = 200 * 1024 * 1024
 # Seconds that messages of a killed process take to be back in their queue, and between two looks.
 _ON_THE_WAY, _GLANCE = 3.0, 0.1
 # Headers that a queue adds when it delivers a message again (RabbitMQ's quorum queues; the second since version 4).

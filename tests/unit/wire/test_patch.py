@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpcli.errors import ProtocolError
-from mpcli.wire.codec import Typed, decode_properties, encode_longstr, encode_properties, encode_shortstr, encode_value
+from mpcli.wire import layout
+from mpcli.wire.codec import (
+    PROPERTIES,
+    Typed,
+    decode_properties,
+    encode_longstr,
+    encode_properties,
+    encode_shortstr,
+    encode_value,
+)
 from mpcli.wire.patch import Patch
 
 _values = st.recursive(
@@ -77,3 +86,30 @@ def test_it_never_fails_otherwise(raw) -> None:
         patch.encode()
     except ProtocolError:
         pass
+
+
+@given(_tables, _tables, st.data())
+def test_a_layout_that_was_seen_before_finds_what_reading_anew_finds(headers, others, data) -> None:
+    """Also where lengths and values differ, where only a name or a type does, and where bytes are damaged."""
+    alike = {name: others.get(name, data.draw(_values)) for name in headers}
+    messages = [encode_properties({"headers": table, "app_id": "a" * len(table)}) for table in (headers, alike, others)]
+    damaged = bytearray(messages[1])
+    damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= data.draw(st.integers(1, 255))
+    messages += [bytes(damaged), messages[1][: data.draw(st.integers(0, len(messages[1])))], messages[0]]
+    assert [_found(raw) for raw in messages] == [_found(raw, cold=True) for raw in messages]
+
+
+def _found(raw: bytes, cold: bool = False) -> object:
+    """Every place that a patch knows, and what it makes of the bytes."""
+    if cold:
+        layout._recent.clear()
+    try:
+        patch = Patch(raw)
+        patch.set_header("one more", 1)
+        patch.set("user_id", "u")
+        values = {
+            name: raw[patch._at(begin) : patch._at(end)] for name, (_, begin, _, end) in patch._layout.headers.items()
+        }
+        return values, [patch._part(name) for name, _ in PROPERTIES], patch.encode()
+    except ProtocolError as error:
+        return error.message
