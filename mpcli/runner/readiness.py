@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from mpcli.platform.processes import AmqpPort, Consumers, Readiness, TcpPort
-from mpcli.wire.codec import FRAME_METHOD, PROTOCOL_HEADER
+from mpcli.wire.frames import FRAME_METHOD, PROTOCOL_HEADER
 
 # Seconds for one question, and between two. The second also bounds how late readiness is noticed.
 _ANSWER = 2.0

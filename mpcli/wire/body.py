@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from mpcli.wire.codec import Properties
+from mpcli.wire.properties import Properties
 
 # A body larger than this is not opened for a view; a replay or a recording copies it whatever its size.
 MAX_BODY = 16 * 1024 * 1024

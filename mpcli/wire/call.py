@@ -12,8 +12,8 @@ from time import monotonic
 from mpcli.bus.naming import TaskName
 from mpcli.errors import BrokerError, Interrupted, UnknownService
 from mpcli.wire.celery_message import Pending, TaskMessage, async_message, read_reply, sync_message
-from mpcli.wire.codec import encode_content, encode_properties
 from mpcli.wire.connection import Connection, First, Incoming
+from mpcli.wire.frames import encode_content
 from mpcli.wire.handshake import CONNECT_TIMEOUT, connect
 from mpcli.wire.methods import (
     BASIC_ACK,
@@ -27,6 +27,7 @@ from mpcli.wire.methods import (
     QUEUE_DECLARE,
     QUEUE_DECLARE_OK,
 )
+from mpcli.wire.properties import encode_properties
 from mpcli.wire.verdict import not_kept, unconfirmed, undelivered
 
 TYPE_CHECKING = False

@@ -13,7 +13,7 @@ from time import time
 from mpcli.bus.naming import TaskName
 from mpcli.errors import NoReply, RemoteError, UnknownTask
 from mpcli.wire.celery_json import encode_arguments, loads
-from mpcli.wire.codec import Properties
+from mpcli.wire.properties import Properties
 
 JSON = "application/json"
 TRANSIENT, PERSISTENT = 1, 2

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from mpcli.errors import ProtocolError
 from mpcli.wire.body import MAX_BODY, Opaque, compression_of, decoded, json_parts, opened
-from mpcli.wire.codec import Properties, Table, plain
+from mpcli.wire.codec import Table, plain
 from mpcli.wire.message import Message
+from mpcli.wire.properties import Properties
 
 _UNREAD = object()
 

@@ -1,4 +1,4 @@
-"""Values, tables, properties and frames of AMQP 0-9-1, lossless: what was decoded encodes to the same bytes.
+"""Field values and tables of AMQP 0-9-1, lossless: what was decoded encodes to the same bytes.
 
 Field types follow RabbitMQ's errata to section 4.2.1 of the specification (https://www.rabbitmq.com/amqp-0-9-1-errata),
 which differ from the specification's own letters. A value whose Python type alone says how it is encoded (see
@@ -7,16 +7,11 @@ which differ from the specification's own letters. A value whose Python type alo
 
 from __future__ import annotations
 
-from functools import lru_cache
 from struct import Struct
 from struct import error as StructError
 
 from mpcli.errors import ProtocolError
 
-FRAME_METHOD, FRAME_HEADER, FRAME_BODY, FRAME_HEARTBEAT = 1, 2, 3, 8
-FRAME_END = 0xCE
-FRAME_OVERHEAD = 8
-PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 # A table inside a table inside a table ...: deeper than this is an attack, not a message.
 MAX_DEPTH = 64
 
@@ -24,12 +19,9 @@ OCTET = Struct(">B")
 SHORT = Struct(">H")
 LONG = Struct(">I")
 LONGLONG = Struct(">Q")
-FRAME_START = Struct(">BHI")
-# Content header, section 4.2.6.1: class, weight (always 0), body size; the property flags follow.
-CONTENT_START = Struct(">HHQ")
 
 _INT32_MIN, _INT32_MAX = -(2**31), 2**31 - 1
-_FIXED = {
+FIXED = {
     "b": Struct(">b"),
     "B": OCTET,
     "s": Struct(">h"),
@@ -43,7 +35,7 @@ _FIXED = {
     "d": Struct(">d"),
     "T": LONGLONG,
 }
-_DECIMAL = Struct(">Bi")
+DECIMAL = Struct(">Bi")
 
 Value = object
 Table = dict[str, Value]
@@ -120,7 +112,7 @@ def encode_value(value: Value) -> bytes:  # noqa: PLR0911 - one line for each ty
     if isinstance(value, (list, tuple)):
         return b"A" + encode_longstr(b"".join(map(encode_value, value)))
     if isinstance(value, float):
-        return b"d" + _FIXED["d"].pack(value)
+        return b"d" + FIXED["d"].pack(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return b"x" + encode_longstr(bytes(value))
     raise ProtocolError(f"AMQP has no field type for {type(value).__name__}")
@@ -130,12 +122,12 @@ def _encode_typed(value: Typed) -> bytes:
     tag, inner = value.tag, value.value
     letter = tag.encode("ascii")
     try:
-        if tag in _FIXED:
-            return letter + _FIXED[tag].pack(inner)
+        if tag in FIXED:
+            return letter + FIXED[tag].pack(inner)
         if tag == "t":
             return letter + OCTET.pack(inner)
         if tag == "D":
-            return letter + _DECIMAL.pack(*inner)  # type: ignore[misc]
+            return letter + DECIMAL.pack(*inner)  # type: ignore[misc]
     except (StructError, TypeError, ValueError, OverflowError) as error:
         raise ProtocolError(f"{inner!r} does not fit in AMQP field type {tag!r}: {error}") from error
     if tag in ("S", "x") and isinstance(inner, (str, bytes)):
@@ -217,7 +209,7 @@ def _decode_entries(data: bytes, at: int, end: int, depth: int) -> Table:
 _MAX_KEYS = 1024
 _keys: dict[bytes, str] = {}
 _length = LONG.unpack_from
-_int32 = _FIXED["I"].unpack_from
+_int32 = FIXED["I"].unpack_from
 _TEXT, _NULL, _INT32 = b"SVI"
 
 
@@ -227,53 +219,6 @@ def _key(name: bytes) -> str:
         _keys.clear()
     key = _keys[name] = decode_shortstr(name, 0)[0]
     return key
-
-
-def check_table(data: bytes, at: int = 0) -> int:
-    """The position behind the table at `at`. Raises `ProtocolError` where `decode_table` does, in a tenth of its time.
-
-    For whoever hands a table on and must only know that the next one will be able to read it.
-    """
-    try:
-        start = at + LONG.size
-        end: int = start + LONG.unpack_from(data, at)[0]
-        if end > len(data):
-            raise ProtocolError("a long string is cut off")
-        _check_fields(data, start, end, _TABLE, 0)
-    except (StructError, IndexError):
-        raise ProtocolError("a table is cut off") from None
-    return end
-
-
-# The width of a field's bytes by its letter, or how to find it out.
-_LONG_STRING, _TABLE, _ARRAY, _UNKNOWN = -1, -2, -3, -4
-_WIDTHS = [_UNKNOWN] * 256
-for _tag, _form in _FIXED.items():
-    _WIDTHS[ord(_tag)] = _form.size
-for _tag, _width in (("V", 0), ("t", 1), ("D", _DECIMAL.size), ("F", _TABLE), ("A", _ARRAY)):
-    _WIDTHS[ord(_tag)] = _width
-_WIDTHS[ord("S")] = _WIDTHS[ord("x")] = _LONG_STRING
-
-
-def _check_fields(data: bytes, at: int, end: int, kind: int, depth: int) -> None:
-    if at < end and depth > MAX_DEPTH:
-        raise ProtocolError(f"tables nested deeper than {MAX_DEPTH}")
-    while at < end:
-        if kind == _TABLE:
-            at += 1 + data[at]
-        width = _WIDTHS[data[at]]
-        at += 1
-        if width >= 0:
-            at += width
-        elif width == _UNKNOWN:
-            raise ProtocolError(f"unknown AMQP field type {chr(data[at - 1])!r}")
-        else:
-            inside = at + LONG.size
-            at = inside + LONG.unpack_from(data, at)[0]
-            if width != _LONG_STRING and at <= end:
-                _check_fields(data, inside, at, width, depth + 1)
-    if at != end:
-        raise ProtocolError("a field of a table is cut off")
 
 
 def decode_value(data: bytes, at: int, depth: int = 0) -> tuple[Value, int]:  # noqa: C901, PLR0911
@@ -288,7 +233,7 @@ def decode_value(data: bytes, at: int, depth: int = 0) -> tuple[Value, int]:  # 
             return raw.decode(), at
         except UnicodeDecodeError:
             return Typed("S", raw), at
-    if tag in _FIXED:
+    if tag in FIXED:
         return _decode_fixed(tag, data, at)
     if tag == "F":
         return decode_table(data, at, depth + 1)
@@ -301,13 +246,13 @@ def decode_value(data: bytes, at: int, depth: int = 0) -> tuple[Value, int]:  # 
     if tag == "t" and at < len(data):
         flag = data[at]
         return (bool(flag) if flag < 2 else Typed("t", flag)), at + 1
-    if tag == "D" and at + _DECIMAL.size <= len(data):
-        return Typed("D", _DECIMAL.unpack_from(data, at)), at + _DECIMAL.size
+    if tag == "D" and at + DECIMAL.size <= len(data):
+        return Typed("D", DECIMAL.unpack_from(data, at)), at + DECIMAL.size
     raise ProtocolError(f"unknown or cut off AMQP field type {tag!r}")
 
 
 def _decode_fixed(tag: str, data: bytes, at: int) -> tuple[Value, int]:
-    form = _FIXED[tag]
+    form = FIXED[tag]
     try:
         (number,) = form.unpack_from(data, at)
     except StructError:
@@ -336,133 +281,3 @@ def plain(value: Value) -> Value:
     if isinstance(value, list):
         return [plain(inner) for inner in value]
     return value
-
-
-# -- properties ----------------------------------------------------------------------------------------------------
-
-# Section 1.8 (class basic), in wire order; the letter says the type: s short string, F table, o octet, T timestamp.
-PROPERTIES = (
-    ("content_type", "s"),
-    ("content_encoding", "s"),
-    ("headers", "F"),
-    ("delivery_mode", "o"),
-    ("priority", "o"),
-    ("correlation_id", "s"),
-    ("reply_to", "s"),
-    ("expiration", "s"),
-    ("message_id", "s"),
-    ("timestamp", "T"),
-    ("type", "s"),
-    ("user_id", "s"),
-    ("app_id", "s"),
-    ("cluster_id", "s"),
-)
-_FLAGS = tuple((name, kind, 1 << (15 - index)) for index, (name, kind) in enumerate(PROPERTIES))
-Properties = dict[str, object]
-
-
-def encode_properties(properties: Properties) -> bytes:
-    """Flags and values, as they stand in a content header. An absent or None property is left out."""
-    flags = 0
-    parts = []
-    for name, kind, flag in _FLAGS:
-        value = properties.get(name)
-        if value is None:
-            continue
-        flags |= flag
-        parts.append(_encode_property(name, kind, value))
-    return SHORT.pack(flags) + b"".join(parts)
-
-
-def _encode_property(name: str, kind: str, value: object) -> bytes:
-    try:
-        if kind == "s" and isinstance(value, (str, bytes)):
-            return encode_shortstr(value)
-        if kind == "F" and isinstance(value, dict):
-            return encode_table(value)
-        if isinstance(value, int):
-            return OCTET.pack(value) if kind == "o" else LONGLONG.pack(value)
-    except StructError as error:
-        raise ProtocolError(f"property {name}: {value!r} does not fit: {error}") from error
-    raise ProtocolError(f"property {name} cannot hold {type(value).__name__}")
-
-
-def decode_properties(data: bytes, at: int = 0) -> tuple[Properties, int]:
-    """The properties whose flags stand at `at`, and the position behind them."""
-    try:
-        (flags,) = SHORT.unpack_from(data, at)
-        if flags & 0b11:
-            raise ProtocolError("unknown property flags in a content header")
-        at += 2
-        properties: Properties = {}
-        for name, kind in _present(flags):
-            if kind == "s":
-                end = at + 1 + data[at]
-                properties[name] = str(data[at + 1 : end], "utf-8", "surrogateescape")
-                at = end
-            elif kind == "F":
-                properties[name], at = decode_table(data, at)
-            else:
-                form = OCTET if kind == "o" else LONGLONG
-                (properties[name],) = form.unpack_from(data, at)
-                at += form.size
-    except (IndexError, StructError):
-        raise ProtocolError("a content header is cut off") from None
-    if at > len(data):
-        raise ProtocolError("a content header is cut off")
-    return properties, at
-
-
-@lru_cache(256)
-def _present(flags: int) -> tuple[tuple[str, str], ...]:
-    return tuple((name, kind) for name, kind, flag in _FLAGS if flags & flag)
-
-
-# -- frames --------------------------------------------------------------------------------------------------------
-
-Frame = tuple[int, int, bytes]
-
-
-def encode_frame(kind: int, channel: int, payload: bytes) -> bytes:
-    """One frame, section 4.2.3."""
-    return b"%b%b\xce" % (FRAME_START.pack(kind, channel, len(payload)), payload)
-
-
-def encode_content(channel: int, properties: bytes, body: bytes, frame_max: int) -> bytes:
-    """Header and body frames of a message; `properties` as `encode_properties` gives them, or copied unchanged."""
-    header = CONTENT_START.pack(60, 0, len(body)) + properties
-    frames = [encode_frame(FRAME_HEADER, channel, header)]
-    room = frame_max - FRAME_OVERHEAD if frame_max else len(body) or 1
-    frames += [encode_frame(FRAME_BODY, channel, body[at : at + room]) for at in range(0, len(body), room)]
-    return b"".join(frames)
-
-
-class FrameSplitter:
-    """Cuts a stream of bytes into frames, whatever the sizes in which it arrives."""
-
-    __slots__ = ("_pending", "frame_max")
-
-    def __init__(self, frame_max: int = 0) -> None:
-        self._pending = b""
-        # Bytes of a whole frame, 0 for no limit; the owner changes it when it was negotiated.
-        self.frame_max = frame_max
-
-    def feed(self, data: bytes) -> list[Frame]:
-        """The frames that `data` completes. Raises `ProtocolError` for a broken or too large frame."""
-        if self._pending:
-            data = self._pending + data
-        frames: list[Frame] = []
-        at, size = 0, len(data)
-        while size - at >= 7:
-            kind, channel, length = FRAME_START.unpack_from(data, at)
-            if self.frame_max and length + FRAME_OVERHEAD > self.frame_max:
-                raise ProtocolError(f"a frame of {length + FRAME_OVERHEAD} bytes, above the limit of {self.frame_max}")
-            end = at + 7 + length
-            if end >= size:
-                break
-            if data[end] != FRAME_END:
-                raise ProtocolError("a frame does not end where it says")
-            frames.append((kind, channel, data[at + 7 : end]))
-            at = end + 1
-        self._pending = data[at:]
-        return frames

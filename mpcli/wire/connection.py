@@ -9,7 +9,8 @@ from collections.abc import Callable
 from time import monotonic
 
 from mpcli.errors import BrokerUnreachable, ProtocolError
-from mpcli.wire.codec import (
+from mpcli.wire.codec import Table
+from mpcli.wire.frames import (
     CONTENT_START,
     FRAME_BODY,
     FRAME_HEADER,
@@ -17,12 +18,8 @@ from mpcli.wire.codec import (
     FRAME_METHOD,
     PROTOCOL_HEADER,
     FrameSplitter,
-    Properties,
-    Table,
-    decode_properties,
     encode_content,
     encode_frame,
-    encode_properties,
 )
 from mpcli.wire.methods import (
     BASIC_DELIVER,
@@ -43,6 +40,7 @@ from mpcli.wire.methods import (
     Method,
     method_of,
 )
+from mpcli.wire.properties import Properties, decode_properties, encode_properties
 from mpcli.wire.refusal import channel_refusal, connection_refusal
 from mpcli.wire.url import BrokerUrl
 

@@ -13,8 +13,8 @@ from time import monotonic
 
 from mpcli.errors import BrokerRefused
 from mpcli.wire.celery_message import JSON, TRANSIENT, new_id
-from mpcli.wire.codec import encode_content, encode_properties
 from mpcli.wire.connection import Connection, Incoming
+from mpcli.wire.frames import encode_content
 from mpcli.wire.methods import (
     BASIC_CONSUME,
     BASIC_DELIVER,
@@ -23,6 +23,7 @@ from mpcli.wire.methods import (
     CHANNEL_OPEN,
     QUEUE_DECLARE,
 )
+from mpcli.wire.properties import encode_properties
 from mpcli.wire.refusal import NOT_FOUND
 
 PIDBOX = "celery.pidbox"

@@ -6,16 +6,15 @@ Only the route of a message is read, once for each route, because its bytes in `
 from __future__ import annotations
 
 from mpcli.errors import ProtocolError
-from mpcli.wire.codec import (
+from mpcli.wire.codec import LONGLONG, decode_shortstr
+from mpcli.wire.frames import (
     CONTENT_START,
     FRAME_BODY,
     FRAME_HEADER,
     FRAME_HEARTBEAT,
     FRAME_METHOD,
-    LONGLONG,
     Frame,
     FrameSplitter,
-    decode_shortstr,
 )
 from mpcli.wire.message import Message
 from mpcli.wire.methods import BASIC_DELIVER

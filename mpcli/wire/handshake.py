@@ -11,8 +11,9 @@ from __future__ import annotations
 from time import monotonic
 
 from mpcli.errors import BrokerRefused, BrokerUnreachable, ProtocolError
-from mpcli.wire.codec import PROTOCOL_HEADER, Table, encode_table
+from mpcli.wire.codec import Table, encode_table
 from mpcli.wire.connection import Connection, ConnectionLost, First
+from mpcli.wire.frames import PROTOCOL_HEADER
 from mpcli.wire.methods import (
     CHANNEL_OPEN,
     CHANNEL_OPEN_OK,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from mpcli.errors import BrokerRefused, MpError
 from mpcli.wire.celery_message import Pending, TaskMessage, read_reply
-from mpcli.wire.codec import encode_content, encode_properties
 from mpcli.wire.connection import Connection, Incoming
+from mpcli.wire.frames import encode_content
 from mpcli.wire.methods import (
     BASIC_ACK,
     BASIC_CONSUME,
@@ -23,6 +23,7 @@ from mpcli.wire.methods import (
     CONFIRM_SELECT,
 )
 from mpcli.wire.ongoing import Ongoing
+from mpcli.wire.properties import encode_properties
 from mpcli.wire.verdict import not_kept, undelivered
 
 REPLY_TO = "amq.rabbitmq.reply-to"

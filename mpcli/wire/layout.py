@@ -10,7 +10,8 @@ from __future__ import annotations
 from struct import error as StructError
 
 from mpcli.errors import ProtocolError
-from mpcli.wire.codec import LONG, PROPERTIES, SHORT
+from mpcli.wire.codec import LONG, SHORT
+from mpcli.wire.properties import PROPERTIES
 
 # A place relative to the starts of a message: which start, bytes behind it; of a header its begin, value and end.
 Place = tuple[int, int]

@@ -6,8 +6,10 @@ property values that no table of ours knows, go out as they came in.
 
 from __future__ import annotations
 
-from mpcli.wire.codec import Properties, Table, Typed, Value, decode_properties, encode_content, encode_properties
+from mpcli.wire.codec import Table, Typed, Value
+from mpcli.wire.frames import encode_content
 from mpcli.wire.methods import BASIC_PUBLISH
+from mpcli.wire.properties import Properties, decode_properties, encode_properties
 
 # What RabbitMQ's client guides call the field types; for people, where two values differ in nothing else.
 TYPE_NAMES = {

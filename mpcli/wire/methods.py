@@ -10,7 +10,6 @@ from struct import error as StructError
 
 from mpcli.errors import ProtocolError
 from mpcli.wire.codec import (
-    FRAME_METHOD,
     LONG,
     LONGLONG,
     OCTET,
@@ -18,11 +17,11 @@ from mpcli.wire.codec import (
     decode_longstr,
     decode_shortstr,
     decode_table,
-    encode_frame,
     encode_longstr,
     encode_shortstr,
     encode_table,
 )
+from mpcli.wire.frames import FRAME_METHOD, encode_frame
 
 _NUMBERS = {"o": OCTET, "h": SHORT, "l": LONG, "L": LONGLONG}
 _BY_ID: dict[int, Method] = {}

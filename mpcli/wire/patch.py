@@ -11,17 +11,16 @@ from operator import itemgetter
 
 from mpcli.wire.codec import (
     LONG,
-    PROPERTIES,
     SHORT,
     Value,
     decode_shortstr,
     decode_value,
     encode_longstr,
-    encode_properties,
     encode_shortstr,
     encode_value,
 )
 from mpcli.wire.layout import FLAGS, Place, cut
+from mpcli.wire.properties import PROPERTIES, encode_properties
 
 _TEXT = ord("S")
 _KINDS = dict(PROPERTIES)

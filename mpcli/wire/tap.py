@@ -16,9 +16,10 @@ from struct import error as StructError
 from time import monotonic
 
 from mpcli.errors import BrokerRefused, ProtocolError
-from mpcli.wire.codec import FRAME_HEARTBEAT, Frame, Table, encode_frame
+from mpcli.wire.codec import Table
 from mpcli.wire.connection import Connection, ConnectionLost
 from mpcli.wire.deliveries import Deliveries
+from mpcli.wire.frames import FRAME_HEARTBEAT, Frame, encode_frame
 from mpcli.wire.handshake import connect
 from mpcli.wire.message import Message
 from mpcli.wire.methods import (

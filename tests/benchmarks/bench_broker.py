@@ -25,7 +25,8 @@ from mpcli.brokers.choose import provider
 from mpcli.bus.naming import Mode
 from mpcli.errors import BrokerUnavailable
 from mpcli.wire import methods as m
-from mpcli.wire.codec import FRAME_METHOD, PROTOCOL_HEADER, FrameSplitter, encode_content, encode_properties
+from mpcli.wire.frames import FRAME_METHOD, PROTOCOL_HEADER, FrameSplitter, encode_content
+from mpcli.wire.properties import encode_properties
 
 BODY = bytes(1024)
 WINDOW = 500

@@ -406,8 +406,9 @@ class EchoService:
             self._answer(asked, {"status": "SUCCESS", "result": kwargs.get("value")})
 
     def _answer(self, asked: dict[str, object], reply: dict[str, object]) -> None:
-        from mpcli.wire.codec import encode_content, encode_properties
+        from mpcli.wire.frames import encode_content
         from mpcli.wire.methods import BASIC_PUBLISH
+        from mpcli.wire.properties import encode_properties
 
         properties = {"content_type": "application/json", "correlation_id": asked["correlation_id"]}
         frames = BASIC_PUBLISH.frame(1, "", asked["reply_to"], False, False)

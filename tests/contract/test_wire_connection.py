@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from mpcli.errors import BrokerRefused, BrokerUnreachable
-from mpcli.wire.codec import PROTOCOL_HEADER
+from mpcli.wire.frames import PROTOCOL_HEADER
 from mpcli.wire.handshake import connect
 from mpcli.wire.methods import (
     CONNECTION_START,

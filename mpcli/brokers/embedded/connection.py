@@ -15,7 +15,8 @@ from mpcli.brokers.embedded.link import Link
 from mpcli.brokers.embedded.methods import HANDLERS
 from mpcli.brokers.embedded.refusal import Refusal, as_binary
 from mpcli.errors import ProtocolError
-from mpcli.wire.codec import (
+from mpcli.wire.codec import Table
+from mpcli.wire.frames import (
     FRAME_BODY,
     FRAME_END,
     FRAME_HEADER,
@@ -23,7 +24,6 @@ from mpcli.wire.codec import (
     FRAME_METHOD,
     FRAME_OVERHEAD,
     PROTOCOL_HEADER,
-    Table,
 )
 from mpcli.wire.methods import (
     BASIC_PUBLISH,

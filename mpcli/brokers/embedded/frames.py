@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from mpcli.wire.codec import FRAME_OVERHEAD
+from mpcli.wire.frames import FRAME_OVERHEAD
 
 _START = Struct(">BHI")
 # The end of one frame and the start of the next, in one go.

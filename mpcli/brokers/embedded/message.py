@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from mpcli.brokers.embedded.refusal import Refusal
 from mpcli.errors import ProtocolError
-from mpcli.wire.codec import (
-    CONTENT_START,
-    LONG,
-    SHORT,
-    Properties,
-    Table,
-    Value,
-    check_table,
-    decode_properties,
-    encode_properties,
-    encode_shortstr,
-)
+from mpcli.wire.codec import LONG, SHORT, Table, Value, encode_shortstr
+from mpcli.wire.frames import CONTENT_START
+from mpcli.wire.properties import Properties, decode_properties, encode_properties
+from mpcli.wire.table_check import check_table
 
 # What a message costs beside its bytes, so that a million empty ones reach the memory mark too.
 _OVERHEAD = 400

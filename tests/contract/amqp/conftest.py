@@ -11,16 +11,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from mpcli.wire import methods as m
-from mpcli.wire.codec import (
-    FRAME_BODY,
-    FRAME_HEADER,
-    FRAME_METHOD,
-    PROTOCOL_HEADER,
-    FrameSplitter,
-    decode_properties,
-    encode_content,
-    encode_properties,
-)
+from mpcli.wire.frames import FRAME_BODY, FRAME_HEADER, FRAME_METHOD, PROTOCOL_HEADER, FrameSplitter, encode_content
+from mpcli.wire.properties import decode_properties, encode_properties
 
 PATIENCE = 10.0
 CAPABILITIES = {

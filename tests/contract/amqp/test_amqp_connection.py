@@ -7,7 +7,8 @@ import time
 import pytest
 
 from mpcli.wire import methods as m
-from mpcli.wire.codec import CONTENT_START, PROTOCOL_HEADER, encode_frame, encode_table
+from mpcli.wire.codec import encode_table
+from mpcli.wire.frames import CONTENT_START, PROTOCOL_HEADER, encode_frame
 
 CAPABILITIES = {"capabilities": {"authentication_failure_close": True}}
 

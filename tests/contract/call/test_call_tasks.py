@@ -92,8 +92,9 @@ class Peer:
         self.thread.join(10)
 
     def run(self):
-        from mpcli.wire.codec import encode_content, encode_properties
+        from mpcli.wire.frames import encode_content
         from mpcli.wire.methods import BASIC_CONSUME, BASIC_DELIVER, BASIC_PUBLISH
+        from mpcli.wire.properties import encode_properties
 
         with connect(self.broker.url) as connection:
             connection.request(BASIC_CONSUME, "mplogin.sync", "", False, True, False, False, {})

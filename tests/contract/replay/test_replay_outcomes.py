@@ -12,10 +12,11 @@ from mpcli.errors import UsageError
 from mpcli.recording.format import EVENT, TASK, Entry
 from mpcli.recording.writer import Writer
 from mpcli.verbs.replay import Ended, Way
-from mpcli.wire.codec import encode_content, encode_properties
+from mpcli.wire.frames import encode_content
 from mpcli.wire.handshake import connect
 from mpcli.wire.message import Message
 from mpcli.wire.methods import BASIC_CONSUME, BASIC_DELIVER, BASIC_PUBLISH, EXCHANGE_DECLARE
+from mpcli.wire.properties import encode_properties
 
 DEADLINE = 30.0
 

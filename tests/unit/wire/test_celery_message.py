@@ -7,7 +7,7 @@ import pytest
 from mpcli.bus.naming import TaskName
 from mpcli.errors import MpError, NoReply, RemoteError, UnknownTask
 from mpcli.wire.celery_message import Pending, async_message, new_id, read_reply, sync_message
-from mpcli.wire.codec import decode_properties, encode_properties
+from mpcli.wire.properties import decode_properties, encode_properties
 
 NAME = TaskName.parse("mplogin.sync.register")
 

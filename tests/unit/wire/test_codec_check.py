@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpcli.errors import ProtocolError
-from mpcli.wire.codec import MAX_DEPTH, Typed, Value, check_table, decode_table, encode_table
+from mpcli.wire.codec import MAX_DEPTH, Typed, Value, decode_table, encode_table
+from mpcli.wire.table_check import check_table
 
 plain = st.one_of(
     *(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.text(max_size=3)),

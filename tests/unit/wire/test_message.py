@@ -10,17 +10,11 @@ from mpcli.errors import ProtocolError
 from mpcli.recording.format import DEAD, EVENT, TASK, Entry
 from mpcli.recording.reader import Reader
 from mpcli.recording.writer import Writer
-from mpcli.wire.codec import (
-    CONTENT_START,
-    FRAME_BODY,
-    FRAME_HEADER,
-    PROPERTIES,
-    FrameSplitter,
-    Typed,
-    encode_properties,
-)
+from mpcli.wire.codec import Typed
+from mpcli.wire.frames import CONTENT_START, FRAME_BODY, FRAME_HEADER, FrameSplitter
 from mpcli.wire.message import Message, type_name
 from mpcli.wire.methods import BASIC_PUBLISH
+from mpcli.wire.properties import PROPERTIES, encode_properties
 
 short_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 names = st.binary(max_size=60).map(lambda raw: raw.decode("utf-8", "surrogateescape"))

@@ -6,16 +6,9 @@ from hypothesis import strategies as st
 
 from mpcli.errors import ProtocolError
 from mpcli.wire import layout
-from mpcli.wire.codec import (
-    PROPERTIES,
-    Typed,
-    decode_properties,
-    encode_longstr,
-    encode_properties,
-    encode_shortstr,
-    encode_value,
-)
+from mpcli.wire.codec import Typed, encode_longstr, encode_shortstr, encode_value
 from mpcli.wire.patch import Patch
+from mpcli.wire.properties import PROPERTIES, decode_properties, encode_properties
 
 _values = st.recursive(
     st.one_of(

@@ -21,7 +21,8 @@ from amqp import Connection, Message
 from mpcli.brokers.embedded import DevBroker
 from mpcli.errors import BrokerUnavailable
 from mpcli.wire import methods as m
-from mpcli.wire.codec import PROTOCOL_HEADER, FrameSplitter, encode_content, encode_properties
+from mpcli.wire.frames import PROTOCOL_HEADER, FrameSplitter, encode_content
+from mpcli.wire.properties import encode_properties
 
 MESSAGES = 10_000
 

@@ -14,7 +14,8 @@ from mpcli.brokers.embedded.broker import Broker
 from mpcli.brokers.embedded.connection import Connection
 from mpcli.brokers.embedded.limits import Limits
 from mpcli.wire import methods as m
-from mpcli.wire.codec import PROTOCOL_HEADER, FrameSplitter, encode_content, encode_frame, encode_properties
+from mpcli.wire.frames import PROTOCOL_HEADER, FrameSplitter, encode_content, encode_frame
+from mpcli.wire.properties import encode_properties
 
 HANDSHAKE = (
     PROTOCOL_HEADER

@@ -21,7 +21,7 @@ from celery import Celery
 from mpcli.brokers.embedded import DevBroker
 from mpcli.brokers.embedded.limits import Limits
 from mpcli.errors import BrokerUnavailable
-from mpcli.wire.codec import PROTOCOL_HEADER
+from mpcli.wire.frames import PROTOCOL_HEADER
 
 DOUBLER = """
 import os
