@@ -14,7 +14,7 @@ import pytest
 
 def connect(broker):
     connection = amqp.Connection(
-        f"{broker.host}:{broker.port}", broker.user, broker.password, virtual_host=broker.vhost, connect_timeout=5
+        f"{broker.host}:{broker.port}", broker.user, broker.password, virtual_host=broker.vhost, connect_timeout=30
     )
     connection.connect()
     return connection
@@ -44,7 +44,7 @@ def test_a_message_out_for_delivery_is_counted_until_it_is_acknowledged(broker, 
         message = channel.basic_get("work")
         assert broker.queues() == {"work": 1}
         channel.basic_ack(message.delivery_tag)
-        await_condition(lambda: broker.queues() == {"work": 0}, 5)
+        await_condition(lambda: broker.queues() == {"work": 0}, 30)
 
 
 def test_a_pair_is_two_vhosts(brokers):
@@ -59,7 +59,7 @@ def test_connections_are_closed_by_the_broker(broker):
     connection = connect(broker)
     broker.close_connections()
     with pytest.raises(amqp.ConnectionForced):
-        connection.drain_events(timeout=10)
+        connection.drain_events(timeout=30)
 
 
 def test_a_shared_broker_refuses_to_restart(broker):
@@ -103,7 +103,7 @@ def test_a_node_ends_when_its_test_run_is_killed(needs_rabbitmq, tmp_path, proce
         assert guard.poll() is None
         run.kill()
         assert guard.wait(30) == 0
-    await_condition(lambda: not processes_of(folder), 10)
+    await_condition(lambda: not processes_of(folder), 30)
 
 
 def await_condition(condition, seconds):

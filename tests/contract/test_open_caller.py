@@ -62,7 +62,7 @@ def caller(broker):
         yield caller
 
 
-def call(caller, timeout=20.0, name=ECHO, **kwargs):
+def call(caller, timeout=60.0, name=ECHO, **kwargs):
     return caller.call(name, [], kwargs, timeout=timeout)
 
 
@@ -107,9 +107,10 @@ def test_what_fails_fails_alone_and_in_the_words_of_a_cold_call(broker, service,
 
 def test_each_has_its_own_deadline_and_learns_why(broker, service, caller):
     declare(broker.url, "mpidle.sync")
+    assert call(caller, value=0) == 0  # there is a connection, which takes time of its own
     begun = time.monotonic()
     busy = caller.begin(ECHO, [], {"hold": True}, timeout=0.5)
-    longer = caller.begin(ECHO, [], {"hold": True}, timeout=30)
+    longer = caller.begin(ECHO, [], {"hold": True}, timeout=100)
     idle = caller.begin(TaskName.parse("mpidle.sync.x"), [], {}, timeout=0.3, look=True)
     told = []
     with pytest.raises(NoReply, match=r"nobody is listening on mpidle\.sync"):
@@ -117,7 +118,7 @@ def test_each_has_its_own_deadline_and_learns_why(broker, service, caller):
     with pytest.raises(NoReply, match=r"1 worker is listening on mplogin\.sync, busy or slow"):
         busy.result()
     assert len(told) == 1
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
     service.release(busy.id, result="too late: nobody may get it")
     service.release(longer.id, result=2)
     assert longer.result() == 2
@@ -133,8 +134,8 @@ def test_who_is_told_that_nobody_listens_may_give_up(broker, caller):
 
     begun = time.monotonic()
     with pytest.raises(UnknownTask):
-        caller.call(ECHO, [], {}, timeout=30, nobody=give_up)
-    assert time.monotonic() - begun < 10
+        caller.call(ECHO, [], {}, timeout=100, nobody=give_up)
+    assert time.monotonic() - begun < 30
 
 
 def test_a_cancelled_call_lets_the_others_go_on_and_its_reply_is_dropped(service, caller):
@@ -147,18 +148,27 @@ def test_a_cancelled_call_lets_the_others_go_on_and_its_reply_is_dropped(service
     assert call(caller, value=1) == 1
     with pytest.raises(NoReply, match="was cancelled"):
         cancelled.result()
-    assert done.get(timeout=1) is cancelled
+    assert done.get(timeout=30) is cancelled
     assert done.empty()
 
 
 def test_ctrl_c_breaks_the_wait_of_the_main_thread_and_nothing_else(service, caller):
-    other = caller.begin(ECHO, [], {"hold": True}, timeout=30)
+    other = caller.begin(ECHO, [], {"hold": True}, timeout=60)
     until(lambda: service.held)
-    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+
+    def press():
+        until(lambda: len(service.held) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    key = threading.Thread(target=press)
+
+    def call_and_press():
+        key.start()
+        call(caller, hold=True, timeout=60)
+
     with pytest.raises(KeyboardInterrupt):
-        call(caller, hold=True, timeout=30)
-    timer.join()
+        call_and_press()
+    key.join()
     service.release(other.id, result="still here")
     assert other.result() == "still here"
 

@@ -78,7 +78,7 @@ def machines_own_files():
     return found
 
 
-def await_condition(condition, seconds=10):
+def await_condition(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
@@ -89,7 +89,7 @@ def connect(url, user=None, password=None):
     login, _, rest = url.removeprefix("amqp://").partition("@")
     own_user, _, own_password = login.partition(":")
     connection = amqp.Connection(
-        rest.partition("/")[0], user or own_user, password or own_password, virtual_host="/", connect_timeout=5
+        rest.partition("/")[0], user or own_user, password or own_password, virtual_host="/", connect_timeout=30
     )
     connection.connect()
     return connection
@@ -175,7 +175,7 @@ def test_sigterm_to_its_group_ends_a_node_cleanly_and_its_messages_stay(tmp_path
         publish(plan.urls[Mode.ASYNC], b"kept")
         node = processes["rabbitmq.async"]
         os.killpg(node.pid, signal.SIGTERM)
-        assert node.wait(20) == 0
+        assert node.wait(40) == 0
     await_condition(lambda: not processes_of(tmp_path))
     with guard.running(plan.processes):
         assert get(plan.urls[Mode.ASYNC]) == b"kept"
@@ -188,7 +188,7 @@ def test_a_killed_node_starts_again_on_its_data(tmp_path, processes_of):
         publish(plan.urls[Mode.ASYNC], b"confirmed")
         node = processes["rabbitmq.async"]
         node.kill()
-        node.wait(10)
+        node.wait(40)
         # The port mapper lives on, and its helpers see for themselves that the node is gone.
         await_condition(lambda: set(processes_of(tmp_path)) == {processes["rabbitmq.epmd"].pid})
         again = [spec for spec in plan.processes if spec.name == "rabbitmq.async"]

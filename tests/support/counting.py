@@ -7,7 +7,7 @@ import time
 from mpcli.wire.connection import Connection
 from mpcli.wire.methods import QUEUE_DECLARE
 
-DEADLINE = 30.0  # seconds
+DEADLINE = 60.0  # seconds; a machine may be busy
 
 
 def waiting(connection: Connection, queue: str) -> int:
@@ -28,4 +28,12 @@ def await_total(broker, queue: str, wanted: int) -> None:
     deadline = time.monotonic() + DEADLINE
     while (found := broker.queues()[queue]) != wanted:
         assert time.monotonic() < deadline, f"{found} in {queue}, not {wanted}"
+        time.sleep(0.02)
+
+
+def await_returned(broker, connection: Connection, queue: str) -> None:
+    """Wait until nothing of the queue is out for delivery: what a killed process held comes back a moment later."""
+    deadline = time.monotonic() + DEADLINE
+    while (ready := waiting(connection, queue)) != broker.queues()[queue]:
+        assert time.monotonic() < deadline, f"only {ready} in {queue} are not out for delivery"
         time.sleep(0.02)

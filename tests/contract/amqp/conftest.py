@@ -14,7 +14,7 @@ from mpcli.wire import methods as m
 from mpcli.wire.frames import FRAME_BODY, FRAME_HEADER, FRAME_METHOD, PROTOCOL_HEADER, FrameSplitter, encode_content
 from mpcli.wire.properties import decode_properties, encode_properties
 
-PATIENCE = 10.0
+PATIENCE = 40.0  # seconds; a machine may be busy
 CAPABILITIES = {
     "authentication_failure_close": True,
     "basic.nack": True,
@@ -75,6 +75,7 @@ class Client:
     # -- sending ---------------------------------------------------------------------------------------------------
 
     def send_bytes(self, data: bytes) -> None:
+        self.socket.settimeout(PATIENCE)  # and not what the last look for an answer had
         self.socket.sendall(data)
 
     def send(self, channel: int, method: m.Method, *values: object) -> None:

@@ -9,6 +9,7 @@ import pytest
 from mpcli.wire import methods as m
 from mpcli.wire.codec import encode_table
 from mpcli.wire.frames import CONTENT_START, PROTOCOL_HEADER, encode_frame
+from tests.contract.amqp.conftest import PATIENCE
 
 CAPABILITIES = {"capabilities": {"authentication_failure_close": True}}
 
@@ -80,20 +81,21 @@ def test_access_is_granted_to_whoever_still_asks(client) -> None:
     assert client.call(1, m.ACCESS_REQUEST, "/data", True, True, True, True, True) == [1]
 
 
-def test_heartbeats_are_sent(connect) -> None:
-    client = connect(heartbeat=1)
-    deadline = time.monotonic() + 5
-    while not client.heartbeats and time.monotonic() < deadline:
-        client.receive(0.5)
-    assert client.heartbeats
+@pytest.fixture
+def silent(broker, connect):
+    """A client that agreed on heartbeats and sends none. It opens no channel: it might be cut off before it does."""
+    return connect(handshake=False).handshake(broker.user, broker.password, broker.vhost, heartbeat=1)
 
 
-def test_a_silent_client_is_cut_off(connect) -> None:
-    client = connect(heartbeat=1)
-    deadline = time.monotonic() + 9
-    while not client.ended and time.monotonic() < deadline:
-        client.receive(0.5)
-    assert client.ended
+def test_heartbeats_are_sent(silent) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not silent.heartbeats:
+        assert time.monotonic() < deadline
+        silent.receive(0.5)
+
+
+def test_a_silent_client_is_cut_off(silent) -> None:
+    silent.end()
 
 
 def test_more_channels_than_agreed_are_refused(connect) -> None:

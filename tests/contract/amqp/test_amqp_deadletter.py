@@ -8,6 +8,7 @@ import pytest
 
 from mpcli.wire import methods as m
 from mpcli.wire.codec import Typed
+from tests.contract.amqp.conftest import PATIENCE
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def dead(client):
 
 def letter(client):
     """The next dead letter."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while (event := client.get("dead")) is None:
         assert time.monotonic() < deadline
     return event
@@ -146,7 +147,7 @@ def test_what_a_full_queue_refuses_can_be_a_dead_letter(dead) -> None:
 def test_a_circle_without_a_rejection_ends(broker, client) -> None:
     client.queue("q", exclusive=True, dead_letter_exchange="", message_ttl=20)
     client.publish("", "q")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while broker.queues()["q"]:
         assert time.monotonic() < deadline
 

@@ -7,12 +7,14 @@ import os
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from mpcli.bus import Caller
 from mpcli.bus.naming import Mode
 from mpcli.errors import BrokerRefused, BrokerUnreachable, NoReply, UnknownService
+from tests.contract.bus.conftest import told_in_time
 
 
 def test_a_fork_after_use_leaves_both_sides_working(platform):
@@ -39,7 +41,7 @@ def test_an_idle_gap_that_ends_the_connection(platform, until_true):
     for number in range(4):
         assert platform.caller.call("mpalpha.sync.add", number) == number + 1
         platform.close_connections()
-        until_true(lambda: _listening(platform, "mpalpha.sync"), "the worker is back")
+        until_true(lambda: _listening(platform, "mpalpha.sync"), "the worker is back", 60)
 
 
 def _listening(platform, queue):
@@ -52,7 +54,7 @@ def _listening(platform, queue):
         connection.close()
 
 
-def test_a_call_in_flight_is_told_of_the_break(platform):
+def test_a_call_in_flight_is_told_of_the_break(platform, until_true):
     platform.declare("mpalpha")
     errors: list[BaseException] = []
 
@@ -64,13 +66,10 @@ def test_a_call_in_flight_is_told_of_the_break(platform):
 
     thread = threading.Thread(target=call)
     thread.start()
-    deadline = time.monotonic() + 10
-    while not platform.queues(Mode.SYNC).get("mpalpha.sync"):
-        assert time.monotonic() < deadline
-    started = time.monotonic()
+    until_true(lambda: platform.queues(Mode.SYNC).get("mpalpha.sync"), "the call is in the queue")
     platform.close_connections()
-    thread.join(8)
-    assert time.monotonic() - started < 8
+    thread.join(30)  # half of the caller's patience
+    assert not thread.is_alive()
     assert "whether the task ran is not known" in errors[0].hint
 
 
@@ -89,18 +88,18 @@ def test_a_broker_that_is_restarted(own_broker, start_worker, until_true):
         until_true(again, "the call works again", 60)
 
 
-def test_no_broker_is_told_in_milliseconds():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"amqp://a:secret-password@127.0.0.1:{free.getsockname()[1]}//"
-    with Caller(url, url) as caller:
-        started = time.monotonic()
-        with pytest.raises(BrokerUnreachable) as caught:
-            caller.call("mpalpha.sync.add", 1)
-        with pytest.raises(BrokerUnreachable):
-            caller.send("mpalpha.async.add", 1)
-        assert time.monotonic() - started < 1
-        assert "secret-password" not in str(caught.value)
+def test_no_broker_is_told_long_before_the_patience_ends():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens there
+        url = f"amqp://a:secret-password@127.0.0.1:{taken.getsockname()[1]}//"
+        with Caller(url, url, timeout=60) as caller:
+            started = time.monotonic()
+            with pytest.raises(BrokerUnreachable) as caught:
+                caller.call("mpalpha.sync.add", 1)
+            with pytest.raises(BrokerUnreachable):
+                caller.send("mpalpha.async.add", 1)
+            assert time.monotonic() - started < 20
+            assert "secret-password" not in str(caught.value)
 
 
 def test_something_else_answers_at_the_port():
@@ -129,16 +128,14 @@ def test_a_wrong_password_and_a_wrong_vhost(broker):
 
 def test_nobody_listens(platform):
     platform.declare("mpalpha")
+    impatient = platform.caller.with_options(timeout=0.5)
     started = time.monotonic()
-    with pytest.raises(NoReply, match=r"nobody is listening on mpalpha\.sync"):
-        platform.caller.with_options(timeout=0.5).call("mpalpha.sync.add", 1)
-    assert 0.5 <= time.monotonic() - started < 1.5
-
-    async def awaited() -> None:
-        await platform.caller.with_options(timeout=0.5).acall("mpalpha.sync.add", 1)
-
-    with pytest.raises(NoReply, match=r"nobody is listening on mpalpha\.sync"):
-        asyncio.run(awaited())
+    errors = [told_in_time(lambda: impatient.call("mpalpha.sync.add", 1))]
+    assert time.monotonic() - started >= 0.5
+    errors.append(told_in_time(lambda: asyncio.run(impatient.acall("mpalpha.sync.add", 1))))
+    for error in errors:
+        assert isinstance(error, NoReply)
+        assert "nobody is listening on mpalpha.sync" in error.message
 
 
 def test_a_queue_that_is_missing(platform):
@@ -154,8 +151,8 @@ def test_a_queue_that_is_missing(platform):
 
 def test_a_caller_that_gave_up_is_not_served_later(platform, until_true):
     platform.declare("mpalpha")
-    with pytest.raises(NoReply):
-        platform.caller.with_options(timeout=0.3).call("mpalpha.sync.slow", 0, note="too late")
+    impatient = platform.caller.with_options(timeout=0.3)
+    assert isinstance(told_in_time(lambda: impatient.call("mpalpha.sync.slow", 0, note="too late")), NoReply)
     platform.start("services:alpha_sync", processes=1)
     assert platform.caller.call("mpalpha.sync.slow", 0, note="in time")
     assert platform.notes() == ["in time"]
@@ -164,36 +161,29 @@ def test_a_caller_that_gave_up_is_not_served_later(platform, until_true):
 def test_a_nested_call_gives_up_with_its_caller(platform, until_true):
     platform.declare("mpbeta")  # and no worker of it
     platform.start("services:alpha_sync", processes=1)
+    assert platform.caller.call("mpalpha.sync.add", 1) == 2
     with pytest.raises(NoReply):
-        platform.caller.with_options(timeout=1).call("mpalpha.sync.wait_for_nobody", "gave up after")
-    until_true(platform.notes, "the note", 10)
-    assert 0.2 < float(platform.notes()[0].rpartition(" ")[2]) < 3
+        platform.caller.with_options(timeout=3).call("mpalpha.sync.wait_for_nobody", "gave up after")
+    until_true(platform.notes, "the note")
+    assert 0.2 < float(platform.notes()[0].rpartition(" ")[2]) < 30  # of the minute that it would have waited
 
 
-def test_a_busy_worker_hoards_no_call(platform, until_true):
-    """One worker is busy for long; the other, free one gets the call at once."""
+def test_a_busy_worker_hoards_no_call(platform):
+    """One worker is busy; the other, free one gets every call."""
     platform.start("services:alpha_sync", "services:alpha_sync", processes=1)
-    blocked = threading.Thread(target=platform.caller.call, args=("mpalpha.sync.slow", 3, "busy"))
-    blocked.start()
-    until_true(lambda: "busy" in platform.notes(), "one of them is busy")
-    started = time.monotonic()
-    for _ in range(5):
-        platform.caller.call("mpalpha.sync.add", 1)
-    assert time.monotonic() - started < 2
-    blocked.join(10)
+    with platform.busy("busy"):
+        assert [platform.caller.call("mpalpha.sync.add", number) for number in range(5)] == [1, 2, 3, 4, 5]
 
 
 def test_all_workers_busy_is_diagnosed(platform, until_true):
     platform.start("services:alpha_sync", processes=1)
-    blocked = threading.Thread(target=platform.caller.call, args=("mpalpha.sync.slow", 3, "busy"))
-    blocked.start()
-    until_true(lambda: "busy" in platform.notes(), "it is busy")
-    waiting = threading.Thread(target=platform.caller.call, args=("mpalpha.sync.add", 1))
-    waiting.start()
-    with pytest.raises(NoReply, match="busy"):
-        platform.caller.with_options(timeout=0.5).call("mpalpha.sync.add", 1)
-    blocked.join(10)
-    waiting.join(10)
+    with ThreadPoolExecutor(1) as pool, platform.busy("busy"):
+        waiting = pool.submit(platform.caller.call, "mpalpha.sync.add", 1)
+        until_true(lambda: platform.queues(Mode.SYNC)["mpalpha.sync"] == 2, "one runs and one waits")
+        error = told_in_time(lambda: platform.caller.with_options(timeout=0.5).call("mpalpha.sync.add", 1))
+    assert isinstance(error, NoReply)
+    assert "1 worker is listening on mpalpha.sync, busy" in error.message
+    assert waiting.result() == 2
 
 
 def test_a_plain_celery_service_can_be_called(platform):

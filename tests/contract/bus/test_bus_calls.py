@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import count
 from uuid import UUID
 
 import pytest
@@ -15,7 +18,8 @@ import pytest
 from mpcli.bus import Caller
 from mpcli.bus.connecting import connect
 from mpcli.bus.naming import Mode
-from mpcli.errors import EncodingFailed, NoReply, RemoteError, UnknownService, UnknownTask, UsageError
+from mpcli.errors import EncodingFailed, MpError, NoReply, RemoteError, UnknownService, UnknownTask, UsageError
+from tests.contract.bus.conftest import told_in_time
 
 
 def test_a_call_returns_the_result(served):
@@ -43,15 +47,14 @@ def test_await_the_result(served):
 
 
 def test_an_awaited_call_does_not_block_the_loop(served):
-    async def ticks() -> int:
-        call = asyncio.ensure_future(served.caller.acall("mpalpha.sync.slow", 0.5))
-        count = 0
-        while not call.done():
+    async def released_by_the_loop() -> None:
+        call = asyncio.ensure_future(served.caller.acall("mpalpha.sync.hold", "awaited"))
+        while "awaited" not in served.notes() and not call.done():  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.01)
-            count += 1
-        return count
+        served.note("awaited is released")
+        await call
 
-    assert asyncio.run(ticks()) > 10
+    asyncio.run(released_by_the_loop())
 
 
 def test_a_remote_exception_is_told_as_text(served):
@@ -71,7 +74,7 @@ def test_an_unknown_task_is_told_at_once(served):
     started = time.monotonic()
     with pytest.raises(UnknownTask, match=r"mpalpha has no task mpalpha\.sync\.ad"):
         served.caller.call("mpalpha.sync.ad", 1)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20  # the patience is a minute
 
 
 @pytest.mark.parametrize("name", ["mpnothere.sync.add", "mpalphaa.sync.add"])
@@ -81,7 +84,7 @@ def test_an_unknown_service_is_told_at_once(served, name):
         served.caller.call(name, 1)
     with pytest.raises(UnknownService, match="no service"):
         served.caller.send(name.replace("sync", "async"), 1)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20  # the patience is a minute
     assert served.caller.call("mpalpha.sync.add", 1) == 2
     assert not [queue for queue in served.queues(Mode.SYNC) if "nothere" in queue or "alphaa" in queue]
 
@@ -101,8 +104,22 @@ def test_sync_is_called_and_async_is_sent(served):
 
 
 def test_a_worker_that_is_slow_is_diagnosed(served):
-    with pytest.raises(NoReply, match="may still be running"):
-        served.caller.with_options(timeout=0.5).call("mpalpha.sync.slow", 1)
+    error = _given_up(served, "slow")
+    assert isinstance(error, NoReply)
+    assert "may still be running" in error.message
+
+
+def _given_up(served, note: str) -> MpError:
+    """What a call says that a worker has taken and that waits too short for it. The task ends afterwards."""
+    numbers = count()
+
+    def give_up() -> None:
+        try:
+            served.caller.with_options(timeout=0.5).call("mpalpha.sync.hold", one := f"{note} {next(numbers)}")
+        finally:
+            served.note(f"{one} is released")
+
+    return told_in_time(give_up, "busy")
 
 
 def test_threads_share_the_connection(served):
@@ -123,10 +140,10 @@ def test_short_lived_threads_lose_no_reply(served):
 
 
 def test_nested_calls_share_a_deadline_and_a_trace(served):
-    hops = served.caller.with_options(timeout=20).call("mpalpha.sync.nest", 2)
+    hops = served.caller.with_options(timeout=40).call("mpalpha.sync.nest", 2)
     remaining = [hop["remaining"] for hop in hops]
     assert len(hops) == 3
-    assert 20 > remaining[0] > remaining[1] > remaining[2] > 10
+    assert 40 > remaining[0] > remaining[1] > remaining[2] > 0  # each of them would wait for a minute
     assert {hop["root"] for hop in hops} == {hops[0]["id"]}
     assert [hop["parent"] for hop in hops] == [None, hops[0]["id"], hops[1]["id"]]
 
@@ -145,8 +162,6 @@ def test_a_caller_in_a_child_sends(served, until_true):
 
 def test_no_reply_queue_is_left_behind(served, until_true):
     def own() -> set[str]:
-        import os
-
         return {name for name in served.queues(Mode.SYNC) if f".{os.getpid()}." in name}
 
     with Caller(served.urls[Mode.SYNC], served.urls[Mode.ASYNC]) as caller:
@@ -156,28 +171,28 @@ def test_no_reply_queue_is_left_behind(served, until_true):
     until_true(lambda: not own(), "the reply queue is gone")
 
 
-def test_a_late_reply_is_no_other_calls_reply(served):
-    with pytest.raises(NoReply):
-        served.caller.with_options(timeout=0.2).call("mpalpha.sync.slow", 0.6)
+def test_a_late_reply_is_no_other_calls_reply(served, until_true):
+    assert isinstance(_given_up(served, "late"), NoReply)
+    # A worker answers before it acknowledges: the reply to the next call comes behind the late one.
+    until_true(lambda: served.queues(Mode.SYNC)["mpalpha.sync"] == 0, "the late reply is sent")
     assert served.caller.call("mpalpha.sync.add", 40, b=2) == 42
 
 
 def test_outcomes_are_events(served):
     """What `mp tail` and `mp trace` listen to."""
-    connection = connect(served.urls[Mode.SYNC])
-    channel = connection.channel()
-    queue = channel.queue_declare("", exclusive=True).queue
-    channel.queue_bind(queue, "celeryev", "task.#")
-    events: list[dict] = []
-    channel.basic_consume(queue, no_ack=True, callback=lambda message: events.extend(_events(message.body)))
-    served.caller.call("mpalpha.sync.add", 1)
-    # Those of a call just before this one may still come.
-    wanted = {"task-received", "task-started", "task-succeeded"}
-    deadline = time.monotonic() + 10
-    while missing := wanted - {event["type"] for event in events}:
-        assert time.monotonic() < deadline, missing
-        connection.drain_events(timeout=10)
-    connection.close()
+    with closing(connect(served.urls[Mode.SYNC])) as connection:
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).queue
+        channel.queue_bind(queue, "celeryev", "task.#")
+        events: list[dict] = []
+        channel.basic_consume(queue, no_ack=True, callback=lambda message: events.extend(_events(message.body)))
+        served.caller.call("mpalpha.sync.add", 1)
+        # Those of a call just before this one may still come.
+        wanted = {"task-received", "task-started", "task-succeeded"}
+        deadline = time.monotonic() + 30
+        while missing := wanted - {event["type"] for event in events}:
+            assert time.monotonic() < deadline, missing
+            connection.drain_events(timeout=30)
 
 
 def _events(body: str) -> list[dict]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +47,25 @@ def test_what_fits_the_source_is_sent_converted(source: Any) -> None:
     assert source("a: int, b: int = 1", a="1", b="41") == (42, [])
 
 
-def test_a_running_worker_overrules_the_source(source: Any) -> None:
-    value, notes = source("first: int, second: int", a="1", b=41)
+def test_a_running_worker_overrules_the_source(source: Any, until_true: Any) -> None:
+    def overruled() -> tuple[object, list[str]] | None:
+        with suppress(ArgumentsRefused):  # so it is when the worker does not answer in the moment that it has
+            return source("first: int, second: int", a="1", b=41)
+
+    value, notes = until_true(overruled, "the worker was asked")
     assert value == 42
     assert "another version" in notes[0]
 
 
 def test_what_neither_takes_is_refused_with_the_signature_that_runs(source: Any, served: Any, until_true: Any) -> None:
     before = served.queues(Mode.SYNC)
-    with pytest.raises(ArgumentsRefused) as refused:
-        source("first: int", aa=1)
-    assert "mpalpha.sync.add(a: int, b: int = 1)" in refused.value.hint
+
+    def refused() -> bool:
+        with pytest.raises(ArgumentsRefused) as error:
+            source("first: int", aa=1)
+        return "mpalpha.sync.add(a: int, b: int = 1)" in error.value.hint
+
+    until_true(refused, "the worker was asked")
     with pytest.raises(ArgumentsRefused, match="a is text that is no int"):
         source("a: int", "one")
     # The call of the test before this one may not have been acknowledged when they were counted.
@@ -72,13 +81,14 @@ def send(served: Any, folder: Path, text: str, **options: object) -> str:
 
 def test_a_delayed_task_waits_on_the_broker(served: Any, tmp_path: Path, until_true: Any) -> None:
     """More of them than the worker has slots: one without a delay overtakes them."""
-    begun = time.monotonic()
     for number in range(4):
-        send(served, tmp_path, f"call delayed {number}", delay=Delay.of(countdown=2))
+        send(served, tmp_path, f"call delayed {number}", delay=Delay.of(countdown=3600))
     send(served, tmp_path, "call at once")
-    until_true(lambda: "call at once" in served.notes(), "the one without a delay", 1.9)
+    until_true(lambda: "call at once" in served.notes(), "the one without a delay")
     assert sum(count for name, count in served.queues(Mode.ASYNC).items() if name.startswith("celery_delayed_")) == 4
-    until_true(lambda: len([note for note in served.notes() if note.startswith("call delayed")]) == 4, "the others")
+    begun = time.monotonic()
+    send(served, tmp_path, "call soon", delay=Delay.of(countdown=2))
+    until_true(lambda: "call soon" in served.notes(), "the delayed one")
     assert time.monotonic() - begun > 1.9
 
 
@@ -102,7 +112,7 @@ def test_the_hops_of_a_call_and_of_a_send(served: Any, tmp_path: Path, until_tru
     told = [hop for hop in hops.found if hop.by]
     assert {hop.what for hop in told} == {"received", "started", "succeeded"}
     assert all(hop.by.startswith("mpalpha.sync") for hop in told)
-    until_true(lambda: served.queues(Mode.SYNC).keys() == before, "nothing left")
+    until_true(lambda: served.queues(Mode.SYNC).keys() <= before, "nothing left")  # one of before may go by now
 
     hops = Hops()
     send(served, tmp_path, "traced", hops=hops)

@@ -237,7 +237,10 @@ class Place:
 
 def finish(process):
     """Wait for its end."""
-    output, errors = process.communicate(timeout=100)
+    try:
+        output, errors = process.communicate(timeout=100)
+    finally:
+        process.kill()
     return Ended(process.returncode, output, errors)
 
 

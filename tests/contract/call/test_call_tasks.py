@@ -27,7 +27,7 @@ def declare(broker, *modes):
             connection.request(QUEUE_BIND, queue, "mplogin", f"{queue}.#", False, {})
 
 
-def ask(broker, task, folder, timeout=5.0, **kwargs):
+def ask(broker, task, folder, timeout=60.0, **kwargs):
     return call_task(task, [], kwargs, timeout=timeout, start=str(folder), url=broker.url)
 
 
@@ -63,8 +63,8 @@ def test_nobody_listens_and_the_call_is_not_made_later(broker, tmp_path):
     notes = []
     began = time.monotonic()
     with pytest.raises(NoReply, match=r"nobody is listening on mplogin\.sync"):
-        call_task("mplogin.sync.x", [], {}, timeout=0.6, start=str(tmp_path), url=broker.url, note=notes.append)
-    assert 0.6 <= time.monotonic() - began < 2
+        call_task("mplogin.sync.x", [], {}, timeout=2, start=str(tmp_path), url=broker.url, note=notes.append)
+    assert time.monotonic() - began >= 2
     assert len(notes) == 1
     until(lambda: broker.queues() == {"mplogin.sync": 0, "mplogin.async": 0})
 
@@ -86,10 +86,10 @@ class Peer:
 
     def __enter__(self):
         self.thread.start()
-        assert self.listening.wait(10)
+        assert self.listening.wait(30)
 
     def __exit__(self, *exc_info):
-        self.thread.join(10)
+        self.thread.join(60)
 
     def run(self):
         from mpcli.wire.frames import encode_content
@@ -99,7 +99,7 @@ class Peer:
         with connect(self.broker.url) as connection:
             connection.request(BASIC_CONSUME, "mplogin.sync", "", False, True, False, False, {})
             self.listening.set()
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while (incoming := connection.receive(deadline)).method is not BASIC_DELIVER:
                 pass
             asked = incoming.properties
@@ -134,7 +134,7 @@ def test_a_message_of_ours_is_one_that_kombu_reads(broker):
         ours.send(publish_frames(1, name, message, ours.frame_max))
         until(lambda: broker.queues()["mplogin.sync"] == 1)
     with Connection(broker.url.replace("amqp://", "pyamqp://")) as connection:
-        got = connection.SimpleQueue("mplogin.sync", queue_opts={"no_declare": True}).get(timeout=5)
+        got = connection.SimpleQueue("mplogin.sync", queue_opts={"no_declare": True}).get(timeout=30)
         assert got.payload[:2] == [[1], {"a": "b"}]
         assert got.headers["task"] == str(name)
         assert got.properties["expiration"] == "30000"

@@ -72,7 +72,7 @@ class Pair:
         worker.node = name
         self.workers.append(worker)
         app = getattr(self.apps, f"{mode}_app")
-        until(lambda: worker.poll() is not None or app.control.ping([name], timeout=1, limit=1), "a worker", 60)
+        until(lambda: worker.poll() is not None or app.control.ping([name], timeout=1, limit=1), "a worker", 90)
         assert worker.poll() is None, self.logs()
         return worker
 
@@ -90,7 +90,7 @@ class Pair:
         """With its pool, at once: how a worker ends in good order is Celery's affair, and takes it seconds."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)
-        worker.wait(10)
+        worker.wait(30)
 
     def stop(self) -> None:
         for worker in self.workers:

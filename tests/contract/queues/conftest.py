@@ -12,7 +12,7 @@ from pathlib import Path
 
 import kombu
 import pytest
-from counting import await_count, await_total
+from counting import await_count, await_returned, await_total
 
 from mpcli.bus.naming import Mode
 from mpcli.bus.topology import service_queues
@@ -24,7 +24,7 @@ from mpcli.wire.message import Message
 from mpcli.wire.methods import BASIC_CONSUME, BASIC_DELIVER, BASIC_QOS, QUEUE_DECLARE
 from mpcli.wire.publisher import Publisher
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 DECLARE_ONLY = (False, True, False, False, False)
 
 
@@ -111,6 +111,9 @@ class Here:
     def await_total(self, mode: str, queue: str, wanted: int) -> None:
         await_total(self.broker(mode), queue, wanted)
 
+    def await_returned(self, mode: str, queue: str) -> None:
+        await_returned(self.broker(mode), self.connection(mode), queue)
+
     def all_of(self, mode: str, queue: str) -> list[Message]:
         return all_of(self.broker(mode), queue)
 
@@ -134,7 +137,10 @@ class Here:
     def mp(self, *argv: str) -> tuple[int, str, str]:
         """Run `mp` to its end: exit code, stdout, stderr."""
         process = self.start(*argv)
-        out, err = process.communicate(timeout=DEADLINE)
+        try:
+            out, err = process.communicate(timeout=DEADLINE)
+        finally:
+            process.kill()
         return process.returncode, out, err
 
     def close(self) -> None:

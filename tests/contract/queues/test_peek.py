@@ -149,6 +149,7 @@ def test_killed_at_any_moment_it_leaves_everything(here, kill_at_random, mode, q
         assert "Looking at 3000" in process.stderr.readline()
         kill_at_random(process, 0, 0.1)
         held += here.broker(mode).queues()[queue]
+        here.await_returned(mode, queue)
     assert held == 6000
     assert sorted(here.number(message) for message in here.all_of(mode, queue)) == list(range(3000))
 

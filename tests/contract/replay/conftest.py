@@ -19,7 +19,7 @@ from mpcli.wire.message import Message
 from mpcli.wire.methods import BASIC_GET, BASIC_GET_EMPTY, BASIC_REJECT, EXCHANGE_DECLARE, QUEUE_BIND, QUEUE_DECLARE
 from mpcli.wire.publisher import Publisher
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 TYPES = {
     "small": Typed("s", 3), "wide": Typed("l", 3), "unsigned": Typed("B", 3), "single": Typed("f", 0.5), "double": 0.5,

@@ -24,7 +24,7 @@ from mpcli.wire.holding import hold
 from mpcli.wire.message import Message
 from mpcli.wire.methods import QUEUE_BIND
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 def test_what_was_recorded_arrives_byte_for_byte(bus) -> None:
@@ -230,6 +230,8 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_confirmed_and_journale
     for _ in range(3):
         _killed(bus, name, random.uniform(0.0, 0.3))
         drain()
+        if not list(bus.folder.rglob("*.replay")):
+            break  # it was done when it was killed
         for journal in bus.folder.rglob("*.replay"):
             journaled |= {int(line) for line in journal.read_text().splitlines()[1:]}
     if list(bus.folder.rglob("*.replay")):

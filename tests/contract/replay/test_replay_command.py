@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -10,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,7 @@ from mpcli.cli.entry import main
 from mpcli.wire.holding import hold
 from mpcli.wire.message import Message
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 MP = str(Path(sys.executable).parent / "mp")
 HOSTILE = "\x1b]0;owned\x07\x9b2J\u202e"
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -30,6 +33,7 @@ class Terminal:
     def __init__(self, *argv: str, cwd: Path, columns: int = 100, **env: str) -> None:
         self.leader, follower = os.openpty()
         self.shown = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()  # what is read may end within a character
         self.process = subprocess.Popen(
             ["sh", "-c", f'stty cols {columns}; exec "$@"', "sh", MP, *argv],
             stdin=follower, stdout=follower, stderr=follower, cwd=cwd, start_new_session=True,
@@ -50,7 +54,7 @@ class Terminal:
                 data = os.read(self.leader, 65536)
             except OSError:
                 return False  # Linux's end of a pseudo-terminal
-            self.shown += data.decode()
+            self.shown += self._decoder.decode(data)
         return True
 
     def type(self, text: str) -> None:
@@ -58,10 +62,30 @@ class Terminal:
 
     def end(self) -> int:
         deadline = time.monotonic() + DEADLINE
-        while self.read() and time.monotonic() < deadline:
-            pass
-        os.close(self.leader)
+        while self.read():
+            assert time.monotonic() < deadline, self.shown
         return self.process.wait(DEADLINE)
+
+    def close(self) -> None:
+        """End it, if it runs yet."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(DEADLINE)
+        os.close(self.leader)
+
+
+@pytest.fixture
+def at_terminal(bus) -> Iterator[Callable[..., Terminal]]:
+    """Start `mp` at a terminal, in the folder of the bus."""
+    started: list[Terminal] = []
+
+    def start(*argv: str, **options) -> Terminal:
+        started.append(Terminal(*argv, cwd=bus.folder, **options))
+        return started[-1]
+
+    yield start
+    for terminal in started:
+        terminal.close()
 
 
 def piped(bus, *argv: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -76,12 +100,13 @@ def piped(bus, *argv: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_ctrl_c_says_how_to_go_on_and_nothing_is_sent_twice(bus) -> None:
+def test_ctrl_c_says_how_to_go_on_and_nothing_is_sent_twice(bus, at_terminal) -> None:
     file = bus.record(*(bus.task(n) for n in range(200)))
-    terminal = Terminal("replay", file, "--rate", "100/s", "--yes", cwd=bus.folder)
-    bus_deadline = time.monotonic() + DEADLINE
-    while bus.count("mplogin.async") < 5 and time.monotonic() < bus_deadline:
-        terminal.read()
+    terminal = at_terminal("replay", file, "--rate", "20/s", "--yes")
+    deadline = time.monotonic() + DEADLINE
+    while bus.count("mplogin.async") < 5:
+        assert terminal.read(), terminal.shown
+        assert time.monotonic() < deadline, terminal.shown
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130, terminal.shown
     text = _COLOUR.sub("", terminal.shown)
@@ -97,13 +122,13 @@ def test_ctrl_c_says_how_to_go_on_and_nothing_is_sent_twice(bus) -> None:
     assert sorted(json.loads(message.body)[0][0] for message in bus.taken("mplogin.async")) == list(range(200))
 
 
-def test_a_person_is_asked_and_may_say_no(bus) -> None:
+def test_a_person_is_asked_and_may_say_no(bus, at_terminal) -> None:
     file = bus.record(*(bus.task(n) for n in range(11)))
-    terminal = Terminal("replay", file, cwd=bus.folder)
+    terminal = at_terminal("replay", file)
     terminal.until("replay 11 messages? [y/N]")
     terminal.type("n\n")
     assert terminal.end() == 7
-    terminal = Terminal("replay", file, cwd=bus.folder)
+    terminal = at_terminal("replay", file)
     terminal.until("replay 11 messages? [y/N]")
     for _ in range(3):  # one that comes in the moment before the read is noticed only when the read ends
         terminal.process.send_signal(signal.SIGINT)
@@ -115,7 +140,7 @@ def test_a_person_is_asked_and_may_say_no(bus) -> None:
     assert terminal.end() == 130
     assert bus.count("mplogin.async") == 0
     assert not list(bus.folder.glob("*.replay"))
-    terminal = Terminal("replay", file, cwd=bus.folder)
+    terminal = at_terminal("replay", file)
     terminal.until("replay 11 messages? [y/N]")
     terminal.type("y\n")
     assert terminal.end() == 0, terminal.shown
@@ -210,12 +235,12 @@ def test_secrets_are_not_shown_by_name_or_by_place(bus, here) -> None:
     assert "hunter2" not in out + said
 
 
-def test_no_control_of_a_message_reaches_the_terminal(bus) -> None:
+def test_no_control_of_a_message_reaches_the_terminal(bus, at_terminal) -> None:
     hostile = bus.task(1, f"mplogin.async.x{HOSTILE}", headers={"id": HOSTILE, "expires": HOSTILE})
     lost = bus.task(2, f"mplogin.nobody.x{HOSTILE}", headers={HOSTILE: HOSTILE, "eta": HOSTILE})
     file = bus.record(hostile, lost)
     for argv in (("--dry-run",), ("--yes",)):
-        terminal = Terminal("replay", file, *argv, cwd=bus.folder, columns=40, NO_COLOR="1")
+        terminal = at_terminal("replay", file, *argv, columns=40, NO_COLOR="1")
         terminal.end()
         assert "owned" in terminal.shown
         # The bar moves the cursor itself; what came from the broker must not.
@@ -225,9 +250,9 @@ def test_no_control_of_a_message_reaches_the_terminal(bus) -> None:
 
 def test_terminated_it_can_be_resumed(bus) -> None:
     file = bus.record(*(bus.task(n) for n in range(100)))
-    process = subprocess.Popen([MP, "replay", file, "--rate", "100/s"], cwd=bus.folder, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([MP, "replay", file, "--rate", "5/s"], cwd=bus.folder, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + DEADLINE
-    while not bus.count("mplogin.async") and time.monotonic() < deadline:
+    while not bus.count("mplogin.async") and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     assert process.wait(DEADLINE) == -signal.SIGTERM
@@ -235,12 +260,13 @@ def test_terminated_it_can_be_resumed(bus) -> None:
     assert {json.loads(message.body)[0][0] for message in bus.taken("mplogin.async")} == set(range(100))
 
 
-def test_ctrl_c_while_it_waits_for_outcomes_still_sums_up(bus) -> None:
+def test_ctrl_c_while_it_waits_for_outcomes_still_sums_up(bus, at_terminal) -> None:
     file = bus.record(bus.task(1), bus.task(2))
-    terminal = Terminal("replay", file, "--wait", "--yes", cwd=bus.folder, NO_COLOR="1")
+    terminal = at_terminal("replay", file, "--wait", "--yes", NO_COLOR="1")
     deadline = time.monotonic() + DEADLINE
-    while (bus.count("mplogin.async") < 2 or list(bus.folder.glob("*.replay"))) and time.monotonic() < deadline:
-        terminal.read()
+    while bus.count("mplogin.async") < 2 or list(bus.folder.glob("*.replay")):
+        assert terminal.read(), terminal.shown
+        assert time.monotonic() < deadline, terminal.shown
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130, terminal.shown
     assert "2 selected = 2 confirmed + 0 returned" in terminal.shown

@@ -16,7 +16,7 @@ from mpcli.wire.handshake import connect
 from mpcli.wire.message import Message
 from mpcli.wire.methods import EXCHANGE_DECLARE
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 def task_message(name: str, *args, task_id: str = "id-1", exchange: str = "mplogin", **kwargs) -> Message:
@@ -87,17 +87,23 @@ class Tail:
         self._reader.join(DEADLINE)
         return out.splitlines()
 
-    def next(self, kind: str) -> dict:
-        """The next line of a kind; those in front of it are passed over."""
+    def up_to(self, wanted: Callable[[dict], bool]) -> list[dict]:
+        """The next lines, to the first one that is wanted."""
         timer = threading.Timer(DEADLINE, self.process.kill)
         timer.start()
+        found = []
         try:
             for line in self.process.stdout:
-                if (found := json.loads(line))["kind"] == kind:
+                found.append(json.loads(line))
+                if wanted(found[-1]):
                     return found
         finally:
             timer.cancel()
-        raise AssertionError(f"ended without {kind}: {self.notes}")
+        raise AssertionError(f"ended after {found}: {self.notes}")
+
+    def next(self, kind: str) -> dict:
+        """The next line of a kind; those in front of it are passed over."""
+        return self.up_to(lambda line: line["kind"] == kind)[-1]
 
     def json(self) -> list[dict]:
         return [json.loads(line) for line in self.lines()]

@@ -176,10 +176,10 @@ def in_terminal(argv: list[str], cwd: Path, tapping: Callable[[], None] | None =
     except OSError:
         pass  # Linux's end of a pseudo-terminal
     finally:
+        code = process.wait(DEADLINE)
         timer.cancel()
-        process.kill()
-        process.wait()
         os.close(leader)
+    assert code >= 0, f"{argv} did not end: {shown[-2000:]}"
     return shown
 
 

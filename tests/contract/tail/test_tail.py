@@ -19,7 +19,13 @@ from mpcli.wire.handshake import connect
 from mpcli.wire.methods import EXCHANGE_DECLARE, QUEUE_DECLARE
 from mpcli.wire.publisher import Publisher
 
-DEADLINE = 30.0
+DEADLINE = 60.0
+
+
+def stop(pid: int) -> None:
+    """Let it stand still: what is sent to a process reaches it a moment later."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED)
 
 
 def test_messages_of_both_brokers_with_their_outcomes(brokers, bus, tmp_path, task, event, tail, left_behind) -> None:
@@ -30,9 +36,9 @@ def test_messages_of_both_brokers_with_their_outcomes(brokers, bus, tmp_path, ta
         )
         bus.publish(event("succeeded", "somebody-else", runtime=1, result="1"))
         bus.publish(task("mplogin.sync.other", task_id="id-2"))
-        time.sleep(0.3)  # two brokers have no common order; the last message ends the tail
+        lines = running.up_to(lambda line: line.get("id") == "id-2")  # two brokers have no common order
         bus.publish(task("mplogin.async.mail", task_id="id-3"), connection=bus.async_)
-        lines = running.json()
+        lines += running.json()
     first, *rest = lines
     assert (first["kind"], first["broker"], first["task"]) == ("message", "sync", "mplogin.sync.register")
     assert (first["args"], first["kwargs"]) == (["a@b.c"], {"password": "***", "amount": 5})
@@ -161,7 +167,7 @@ def test_stopped_it_is_bounded_and_tells_how_much_it_lost(brokers, bus, tmp_path
     total, file = 3000, tmp_path / "seen.mprec"
     seen = dropped = 0
     with tail(brokers, "mplogin", "--json", "--bound", "10", "--record", str(file), cwd=tmp_path) as running:
-        running.process.send_signal(signal.SIGSTOP)
+        stop(running.process.pid)
         bus.publish(*(task("mplogin.sync.register", task_id=str(n)) for n in range(total)))
         bus.sync.request(QUEUE_DECLARE, "behind", False, False, True, False, False, {})  # all of it is there by now
         running.process.send_signal(signal.SIGCONT)
@@ -219,7 +225,7 @@ def test_killed_at_any_moment_it_has_written_all_that_it_acknowledged(brokers, b
             sending.start()
             while file.stat().st_size < far_enough and sending.is_alive():
                 time.sleep(0.001)
-            running.process.send_signal(signal.SIGSTOP)
+            stop(running.process.pid)
             sending.join(DEADLINE)  # all are confirmed: what is not acknowledged is in the tap's queue
             waiting = sum(n for name, n in brokers.sync.queues().items() if re.fullmatch("mp.tail.[0-9a-f]+", name))
             running.process.kill()
