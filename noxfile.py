@@ -110,3 +110,10 @@ def conformance(session: nox.Session) -> None:
     _install(session)
     session.install("-q", "rabbitpy==3.0.2", "python-dotenv")  # what its tests import
     session.run("python", "tests/conformance/run.py", *session.posargs)
+
+
+@nox.session
+def differential(session: nox.Session) -> None:
+    """Random sequences of AMQP operations: a client sees the same of the embedded broker as of a RabbitMQ node."""
+    _install(session)
+    session.run("python", "tests/differential/run.py", *session.posargs)

@@ -1,0 +1,42 @@
+"""Where the embedded broker answers otherwise on purpose, or RabbitMQ's own answer is a matter of chance.
+
+Each has its reason, and its row in docs/reference/embedded-broker.md where a client can see it. After such a difference
+the two brokers are not in the same state any more, so a sequence ends with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from operations import Operation
+from side import Answer
+
+Answers = tuple[Answer, Answer]
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """`covers` says whether the embedded broker's answer and RabbitMQ's, as text, differ by this alone."""
+
+    reason: str
+    covers: Callable[[Operation, str, str], bool]
+
+
+ALLOWED = (
+    Allowed(
+        "the embedded broker has no streams",
+        lambda operation, ours, theirs: "the embedded broker has no streams" in ours,
+    ),
+    Allowed(
+        "Erlang breaks a text of more than 80 characters into lines",
+        lambda operation, ours, theirs: re.sub(r",\\n +", ",", theirs) == ours,
+    ),
+)
+
+
+def allowed(operation: Operation, answers: Answers) -> str:
+    """Why the answers may differ, empty when they may not."""
+    ours, theirs = map(str, answers)
+    return next((known.reason for known in ALLOWED if known.covers(operation, ours, theirs)), "")
