@@ -31,7 +31,7 @@ ALLOWED = (
     ),
     Allowed(
         "Erlang breaks a text of more than 80 characters into lines",
-        lambda operation, ours, theirs: re.sub(r",\\n +", ",", theirs) == ours,
+        lambda operation, ours, theirs: re.sub(r",\\+n +", ",", theirs) == ours,
     ),
 )
 

@@ -121,7 +121,8 @@ class _Sequence:
         self._maybe(
             0.25, table, "x-overflow", "drop-head", *([] if quorum else ["reject-publish", "reject-publish-dlx"])
         )
-        self._maybe(0.15, table, "x-message-ttl", HOUR, HOUR, 0)
+        # What has had its time leaves a quorum queue at a time of its own.
+        self._maybe(0.15, table, "x-message-ttl", HOUR, HOUR, HOUR if self.quorum else 0)
         self._maybe(0.05, table, "x-expires", HOUR)
         self._maybe(0.2, table, "x-single-active-consumer", True, True, False)
         if not quorum:
@@ -229,7 +230,7 @@ class _Sequence:
         found: dict[str, object] = {}
         self._maybe(0.4, found, "delivery_mode", 1, 2, 2)
         self._maybe(0.3, found, "priority", 0, 1, 2, 5, 200)
-        self._maybe(0.1, found, "expiration", str(HOUR), str(HOUR), "0", "1")
+        self._maybe(0.1, found, "expiration", str(HOUR), str(HOUR), *([] if self.quorum else ["0", "1"]))
         self._maybe(0.02, found, "expiration", "", "x", "-1", "1.5", "+5000000", " 1", str(2**62))
         self._maybe(0.01, found, "delivery_mode", 0, 3)
         self._maybe(0.02, found, "user_id", "guest", "guest", "nobody")

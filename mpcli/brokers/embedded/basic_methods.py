@@ -78,12 +78,13 @@ def _consume(
     nowait: bool,
     arguments: Table,
 ) -> None:
+    name = named(channel, name)
     if tag in channel.consumers:
         raise Refusal("NOT_ALLOWED", f"attempt to reuse consumer tag '{tag}'")
     if name == REPLY_TO:
         _consume_replies(channel, tag, no_ack, nowait)
         return
-    queue = accessible(channel, named(channel, name))
+    queue = accessible(channel, name)
     check_consumer(arguments, queue.kind, queue.resource)
     if queue.kind == QUORUM and channel.global_limit:
         raise Refusal("NOT_IMPLEMENTED", f"{queue.resource} does not support global qos")

@@ -114,6 +114,8 @@ def _declared(
     if not name:
         name = _generated_name(channel, arguments)
     else:
+        # Unlike that of an exchange, even if it is there: who was given a name may declare it passively.
+        check_new_name("queue", name)
         existing = vhost.queues.get(name)
         if existing is not None:
             check_owner(channel, existing, exclusive=exclusive)
@@ -121,7 +123,6 @@ def _declared(
             assert_same(existing.auto_delete, auto_delete, "auto_delete", existing.resource)
             assert_same_arguments(existing.arguments, arguments, known_arguments(existing.kind), existing.resource)
             return existing
-        check_new_name("queue", name)
     resource = f"queue '{name}' in vhost '{vhost.name}'"
     check_name_argument(arguments, "x-dead-letter-exchange", resource)
     kind = queue_type(arguments, resource)

@@ -118,6 +118,11 @@ def as_term(value: Value) -> str:
         return as_binary(value)
     if isinstance(value, str):
         return as_binary(value.encode("utf-8", "surrogateescape"))
+    if isinstance(value, list):
+        return f"[{','.join(f'{{{type_name(item)},{as_term(item)}}}' for item in value)}]"
+    if isinstance(value, dict):
+        fields = (f"{{{as_term(name)},{type_name(item)},{as_term(item)}}}" for name, item in value.items())
+        return f"[{','.join(fields)}]"
     return str(value)
 
 

@@ -77,9 +77,7 @@ class VHost:
         return tuple(queues), lasting
 
     def _destinations(self, exchange: Exchange, key: str, headers: Table) -> list[Queue | Exchange]:
-        if not exchange.name:
-            queue = self.queues.get(key)
-            return [] if queue is None else [queue]
+        # The default exchange as an alternate one has no bindings: it leads nowhere, as in RabbitMQ.
         found = exchange.match(key, headers)
         if not found and exchange.alternate is not None:
             alternate = self.exchanges.get(exchange.alternate)

@@ -145,6 +145,14 @@ def test_a_consumer_tag_is_used_once(client) -> None:
         client.consume("q", "t")
 
 
+def test_whether_the_queue_has_a_name_is_asked_before_the_tag(connect) -> None:
+    client = connect(1, 2)
+    client.queue("q", exclusive=True, channel=2)
+    client.consume("q", "t")
+    with pytest.raises(Exception, match="404 NOT_FOUND - no previously declared queue"):
+        client.consume("", "t")
+
+
 def test_cancelling_a_stranger_succeeds(client) -> None:
     assert client.call(1, m.BASIC_CANCEL, "nobody", False) == ["nobody"]
 

@@ -201,11 +201,20 @@ def test_headers(client, headers: dict, queues: set[str]) -> None:
     assert reached(client, list(BINDINGS)) == queues
 
 
-@pytest.mark.parametrize("value", ["some", 5])
-def test_an_unknown_x_match_is_406(client, value: object) -> None:
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ("some", 'value <<"some">>; expected all, any, all-with-x, or any-with-x'),
+        (5, "type signedint (value 5); expected longstr"),
+        (["a", 1], 'type array (value [{longstr,<<"a">>},{signedint,1}]); expected longstr'),
+        ({"a": True}, 'type table (value [{<<"a">>,bool,true}]); expected longstr'),
+    ],
+)
+def test_an_unknown_x_match_is_406(client, value: object, wrong: str) -> None:
     client.queue("q", exclusive=True)
-    with pytest.raises(Exception, match=r"406 PRECONDITION_FAILED - Invalid x-match field"):
+    with pytest.raises(Exception, match=r"406") as caught:
         client.bind("q", "amq.headers", "", **{"x-match": value})
+    assert caught.value.text == f"PRECONDITION_FAILED - Invalid x-match field {wrong}"
 
 
 def test_what_nothing_matches_goes_to_the_alternate_exchange(client) -> None:
@@ -232,6 +241,14 @@ def test_an_alternate_exchange_may_be_missing_or_have_one_itself(client) -> None
     client.publish("lost", "k", b"2", mandatory=True)
     assert client.expect("basic.return").body == b"2"
     assert client.bodies("q") == [b"1"]
+
+
+def test_the_default_exchange_as_an_alternate_one_leads_nowhere(client) -> None:
+    client.exchange("first", arguments={"alternate-exchange": ""})
+    client.queue("q", exclusive=True)
+    client.publish("first", "q", b"1", mandatory=True)
+    assert client.expect("basic.return").body == b"1"
+    assert client.bodies("q") == []
 
 
 @pytest.mark.parametrize(

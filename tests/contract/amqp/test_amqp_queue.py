@@ -54,6 +54,14 @@ def test_reserved_names_are_403(client) -> None:
     )
 
 
+def test_a_name_that_the_broker_gave_is_declared_passively_only(client) -> None:
+    name = client.queue(exclusive=True)[0]
+    assert client.queue(name, passive=True) == [name, 0, 0]
+    assert refused(client, name, exclusive=True).text == (
+        f"ACCESS_REFUSED - queue name '{name}' contains reserved prefix 'amq.*'"
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "wrong"),
     [
