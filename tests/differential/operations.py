@@ -61,6 +61,9 @@ class _Sequence:
     def __init__(self, random: Random) -> None:
         self.random = random
         self.quorum = random.random() < 0.2
+        self.priorities = random.random() < 0.3
+        # What has had its time leaves these at a time of its own, or may be delivered all the same.
+        self.brief = not (self.quorum or self.priorities)
         self.plans = {name: self._plan_queue(name) for name in QUEUES}
         self.exchange_plans = {name: self._plan_exchange(name) for name in EXCHANGES}
         # One way to publish for most of the sequence: plain, with confirms, in transactions.
@@ -110,7 +113,7 @@ class _Sequence:
         if quorum:
             table["x-queue-type"] = "quorum"
             self._maybe(0.3, table, "x-delivery-limit", 0, 1, 2)
-        elif self.chance(0.25):
+        elif self.priorities and self.chance(0.7):
             table["x-max-priority"] = self.pick(1, 3, 10)
         self._maybe(0.5, table, "x-dead-letter-exchange", "", "", "x", "y", "amq.fanout", "nope")
         if "x-dead-letter-exchange" in table:
@@ -121,8 +124,7 @@ class _Sequence:
         self._maybe(
             0.25, table, "x-overflow", "drop-head", *([] if quorum else ["reject-publish", "reject-publish-dlx"])
         )
-        # What has had its time leaves a quorum queue at a time of its own.
-        self._maybe(0.15, table, "x-message-ttl", HOUR, HOUR, HOUR if self.quorum else 0)
+        self._maybe(0.15, table, "x-message-ttl", HOUR, HOUR, 0 if self.brief else HOUR)
         self._maybe(0.05, table, "x-expires", HOUR)
         self._maybe(0.2, table, "x-single-active-consumer", True, True, False)
         if not quorum:
@@ -223,14 +225,17 @@ class _Sequence:
         exchange = "" if self.chance(0.5) else self._exchange()
         key = self.pick(*QUEUES, GENERATED) if not exchange and self.chance(0.9) else self.pick(*KEYS)
         self.number += 1
-        times = 1 if self.chance(0.7) else self.random.randint(2, 4)
-        return "publish", (exchange, key, self.chance(0.3), self.chance(0.005), self._properties(), self.number, times)
+        properties = self._properties()
+        # Several at once to one queue only: RabbitMQ's queues do their work at the same time, each at its own pace.
+        together = not exchange and "headers" not in properties and self.chance(0.5)
+        times = self.random.randint(2, 4) if together else 1
+        return "publish", (exchange, key, self.chance(0.3), self.chance(0.005), properties, self.number, times)
 
     def _properties(self) -> dict[str, object]:
         found: dict[str, object] = {}
         self._maybe(0.4, found, "delivery_mode", 1, 2, 2)
         self._maybe(0.3, found, "priority", 0, 1, 2, 5, 200)
-        self._maybe(0.1, found, "expiration", str(HOUR), str(HOUR), *([] if self.quorum else ["0", "1"]))
+        self._maybe(0.1, found, "expiration", str(HOUR), str(HOUR), *(["0", "1"] if self.brief else []))
         self._maybe(0.02, found, "expiration", "", "x", "-1", "1.5", "+5000000", " 1", str(2**62))
         self._maybe(0.01, found, "delivery_mode", 0, 3)
         self._maybe(0.02, found, "user_id", "guest", "guest", "nobody")

@@ -225,10 +225,14 @@ def _name(value: Value) -> str:
 
 
 def _typed(value: Value) -> str:
-    return "none" if value is _ABSENT else f"the value {_untyped(value)} of type '{type_name(value)}'"
+    return "none" if value is _ABSENT else f"the value {_quoted(value)} of type '{type_name(value)}'"
 
 
 def _untyped(value: Value) -> str:
+    return "none" if value is None else _quoted(value)
+
+
+def _quoted(value: Value) -> str:
     plain = inner(value)
     return f"'{plain}'" if isinstance(plain, str) else f"'{as_term(plain)}'"
 

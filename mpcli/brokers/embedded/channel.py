@@ -122,9 +122,7 @@ class Channel:
         targets = self.vhost.route(exchange, message)
         if not targets and mandatory:
             self._send_content(_RETURN_START + message.address, message)
-        outcome = 0
-        for queue in targets:
-            outcome |= queue.publish(message)
+        outcome = self.vhost.deliver(message, targets)
         if outcome & STORED:
             self.waits_for_commit = True
         rejected = outcome >= REJECTED

@@ -122,6 +122,14 @@ class Connection(Link):
             for queue in {consumer.queue for consumer in channel.consumers.values()}:
                 queue.drain()
         self.broker.flush()
+        if self.stalled:
+            self.stalled = False
+            self._read_on()
+            self.data_received(b"")
+
+    def _read_on(self) -> None:
+        if self.transport is not None and not (self.blocked or self.stalled or self.transport.is_closing()):
+            self.transport.resume_reading()
 
     def running(self) -> None:
         """The handshake is over."""
@@ -139,7 +147,7 @@ class Connection(Link):
         if self.state == "header":
             at = self._protocol_header(data)
         size = len(data)
-        while size - at >= 7 and self.state != "closed":
+        while size - at >= 7 and self.state != "closed" and not self.stalled:
             kind, channel, length = _FRAME_START.unpack_from(data, at)
             if length > self.read_max - FRAME_OVERHEAD + FRAME_FUDGE:
                 detail = f"{{frame_too_large,{length},{self.read_max - FRAME_OVERHEAD}}}"
@@ -329,6 +337,8 @@ class Connection(Link):
         self.hang_up(self.broker.limits.silence)
 
     def _release(self) -> None:
+        # What one of its channels gives back is not delivered on the next one, to be given back and counted again.
+        self.paused = True
         for channel in list(self.channels.values()):
             channel.release()
         self.channels.clear()
@@ -351,10 +361,10 @@ class Connection(Link):
     def unblock(self) -> None:
         """Read on."""
         self.blocked = False
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.resume_reading()
-            if self.capable("connection.blocked") and self.state == "running":
-                self.send(CONNECTION_UNBLOCKED.frame(0))
+        self._read_on()
+        closing = self.transport is None or self.transport.is_closing()
+        if self.capable("connection.blocked") and self.state == "running" and not closing:
+            self.send(CONNECTION_UNBLOCKED.frame(0))
 
     def hang_up(self, patience: float | None = None) -> None:
         """Send what is left, then wait for the client to close: cutting it off would reset what it still reads."""

@@ -28,8 +28,7 @@ def dead_letter(queue: Queue, message: Message, reason: str) -> None:
     if reason != "rejected":
         deaths = _deaths(letter.headers())
         targets = tuple(target for target in targets if not _is_cycle(target.name, deaths))
-    for target in targets:
-        target.publish(letter)
+    queue.vhost.deliver_letter(letter, targets)
 
 
 def _make_letter(queue: Queue, message: Message, reason: str, exchange: str) -> Message:

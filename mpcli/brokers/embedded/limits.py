@@ -13,7 +13,8 @@ class Limits:
 
     `handshake` is the time until a connection is open, `closing` until the client has answered a close, `silence` until
     the socket of a client that does not speak AMQP is cut off. `memory` is the mark of bytes held in messages above
-    which publishers are blocked until it sinks again.
+    which publishers are blocked until it sinks again. `unread` is what a client may leave unread before no more of what
+    it asks for is carried out: more than a message, so that deliveries alone, which stop much earlier, never reach it.
     """
 
     frame_max: int = 131072
@@ -25,6 +26,7 @@ class Limits:
     connections: int = 2000
     message: int = 128 * MIB
     memory: int = 512 * MIB
+    unread: int = 160 * MIB
 
 
 # Section 4.2.3: what every peer must take. It holds until the connection is tuned.

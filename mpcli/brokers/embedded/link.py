@@ -29,6 +29,8 @@ class Link(asyncio.BufferedProtocol):
         self.paused = False
         # The broker is full: nothing is read until there is room.
         self.blocked = False
+        # The client leaves too much unread: nothing more that it asks for is carried out until it has caught up.
+        self.stalled = False
         self.heard = False
         self._out: list[bytes] = []
         self._out_size = 0
@@ -79,6 +81,9 @@ class Link(asyncio.BufferedProtocol):
         if self.transport is not None and out:
             self._spoke = True
             self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+            if self.paused and self.transport.get_write_buffer_size() > self.broker.limits.unread:
+                self.stalled = True
+                self.transport.pause_reading()
 
     def beat(self, heartbeat: int) -> None:
         """Begin to send heartbeats, and to cut off a peer that is silent for two intervals."""
@@ -86,7 +91,8 @@ class Link(asyncio.BufferedProtocol):
             self._heartbeats = self.broker.loop.call_later(heartbeat / 2, self._heartbeat, heartbeat)
 
     def _heartbeat(self, interval: int) -> None:
-        self._silence = 0.0 if self.heard or self.blocked else self._silence + interval / 2
+        deaf = self.blocked or self.stalled
+        self._silence = 0.0 if self.heard or deaf else self._silence + interval / 2
         if self._silence >= 2 * interval:
             self.abort()
             return

@@ -79,8 +79,8 @@ class Facts:
 
     @property
     def unusual(self) -> bool:
-        """Whether there is more to do than to pass the message on."""
-        return bool(self.reply_to or self.headers_at or self.expiration is not None or self.user_id is not None)
+        """Whether there is more to check or to do than for most."""
+        return bool(self.reply_to) or self.expiration is not None or self.user_id is not None
 
     def __init__(self) -> None:
         self.delivery_mode = 1

@@ -110,11 +110,13 @@ def _publish(channel: Channel, assembly: Assembly) -> None:
             f"cannot publish to internal exchange '{exchange.name}' in vhost '{channel.vhost.name}'",
         )
     facts = scan(assembly.header)
-    if facts.delivery_mode not in (1, 2):
-        raise precondition(f"invalid message: {{delivery_mode_unknown,{facts.delivery_mode}}}")
     message = Message(assembly.exchange, assembly.key, assembly.address, assembly.header, assembly.body)
     if facts.unusual:
-        message = _with_facts(channel, message, facts)
+        _act_on(facts, channel, message)
+    if facts.delivery_mode not in (1, 2):
+        raise precondition(f"invalid message: {{delivery_mode_unknown,{facts.delivery_mode}}}")
+    if facts.headers_at and (b"\x02CC" in message.header or b"\x03BCC" in message.header):
+        message = _with_extra_keys(message)
     message.persistent = facts.delivery_mode == 2
     message.priority = facts.priority
     mandatory = bool(assembly.flags & _MANDATORY)
@@ -139,7 +141,7 @@ def _address(method: bytes) -> tuple[str, str, bytes, int]:
         raise Refusal("FRAME_ERROR", f"cannot decode {as_binary(method[4:])}") from error
 
 
-def _with_facts(channel: Channel, message: Message, facts: Facts) -> Message:
+def _act_on(facts: Facts, channel: Channel, message: Message) -> None:
     if facts.reply_to == _REPLY_TO:
         if not channel.reply_key:
             raise precondition("fast reply consumer does not exist")
@@ -151,9 +153,6 @@ def _with_facts(channel: Channel, message: Message, facts: Facts) -> Message:
             raise precondition(f"user_id property set to '{claimed}' but authenticated user was '{user}'")
     if facts.expiration is not None:
         message.ttl = parse_expiration(facts.expiration) / 1000
-    if facts.headers_at and (b"\x02CC" in message.header or b"\x03BCC" in message.header):
-        return _with_extra_keys(message)
-    return message
 
 
 def _with_extra_keys(message: Message) -> Message:

@@ -35,6 +35,33 @@ class VHost:
         self.queues: dict[str, Queue] = {}
         # (exchange, routing key) -> queues, as long as nothing changes.
         self._routes: dict[tuple[str, str], tuple[Queue, ...]] = {}
+        # Dead letters that wait until the message whose delivery made them has reached all of its queues.
+        self._letters: list[tuple[Message, tuple[Queue, ...]]] | None = None
+
+    # -- delivering ------------------------------------------------------------------------------------------------
+
+    def deliver(self, message: Message, queues: tuple[Queue, ...]) -> int:
+        """Put the message into each queue. Returns what became of it.
+
+        What dies of it comes after it in every queue, as with RabbitMQ, whose queues are processes of their own.
+        """
+        if len(queues) == 1:
+            return queues[0].publish(message)
+        outcome = 0
+        before, self._letters = self._letters, []
+        for queue in queues:
+            outcome |= queue.publish(message)
+        letters, self._letters = self._letters, before
+        for letter, targets in letters:
+            self.deliver(letter, targets)
+        return outcome
+
+    def deliver_letter(self, letter: Message, queues: tuple[Queue, ...]) -> None:
+        """Put a dead letter into each queue, behind the message that is being delivered, if one is."""
+        if self._letters is None:
+            self.deliver(letter, queues)
+        else:
+            self._letters.append((letter, queues))
 
     # -- routing ---------------------------------------------------------------------------------------------------
 

@@ -260,6 +260,19 @@ def test_recover_delivers_again(four) -> None:
     assert all(event.values[2] for event in again)
 
 
+def test_what_a_connection_held_is_not_given_to_its_other_channels_when_it_ends(connect) -> None:
+    client, other = connect(1, 2, 3), connect()
+    other.queue("q")
+    other.publish("", "q", b"1")
+    for channel in (1, 2, 3):
+        client.consume("q", channel=channel)
+    client.expect("basic.deliver")
+    client.call(0, m.CONNECTION_CLOSE, 200, "", 0, 0)
+    assert not client.events
+    other.consume("q")
+    assert other.expect("basic.deliver").body == b"1"
+
+
 def test_a_quorum_queue_counts_deliveries(client) -> None:
     client.queue("dead", durable=True)
     client.queue(

@@ -113,6 +113,11 @@ def test_unknown_arguments_are_accepted(client) -> None:
             {"message_ttl": 100},
             "'x-max-length' for {}: received none but current is the value '5' of type 'signedint'",
         ),
+        ({"message_ttl": 100, "max_length": None}, "'x-max-length' for {}: received none but current is '5'"),
+        (
+            {"message_ttl": 100, "max_length": 5, "expires": None},
+            "'x-expires' for {}: received the value 'undefined' of type 'void' but current is none",
+        ),
         (
             {"message_ttl": 100, "max_length": 5, "dead_letter_exchange": "x"},
             "'x-dead-letter-exchange' for {}: received the value 'x' of type 'longstr' but current is none",

@@ -16,11 +16,13 @@ from pathlib import Path
 
 import pytest
 from amqp import Connection, Message
+from amqp_client import Client
 from celery import Celery
 
 from mpcli.brokers.embedded import DevBroker
 from mpcli.brokers.embedded.limits import Limits
 from mpcli.errors import BrokerUnavailable
+from mpcli.wire import methods as m
 from mpcli.wire.frames import PROTOCOL_HEADER
 
 DOUBLER = """
@@ -108,6 +110,35 @@ def test_a_consumer_that_does_not_read_does_not_fill_the_memory(broker: DevBroke
         if broker.queues()["q"]:
             break
     assert broker.queues()["q"], "what the socket does not take stays in the queue"
+
+
+def test_who_asks_and_does_not_read_is_not_listened_to_until_it_does() -> None:
+    # Each of these, of 44 bytes, is answered with a megabyte.
+    times, size, unread = 60, 1_000_000, 8_000_000
+    ask = m.BASIC_GET.frame(1, "q", False) + m.BASIC_NACK.frame(1, 0, True, True)
+    with DevBroker(limits=Limits(unread=unread)) as broker:
+        client = Client("127.0.0.1", broker.port).handshake("guest", "guest", "/")
+        client.open()
+        client.queue("q")
+        client.publish("", "q", bytes(size))
+        client.settled()
+        client.send_bytes(ask * times)
+        other = Client("127.0.0.1", broker.port).handshake("guest", "guest", "/")
+        other.open()
+        for _ in range(20):
+            other.queue("another")
+            assert waiting_to_be_read(broker) < unread + 2 * size
+        answers = [client.expect("basic.get-ok") for _ in range(times)]
+        assert {len(answer.body) for answer in answers} == {size}
+        assert [answer.values[0] for answer in answers] == list(range(1, times + 1))
+        client.settled()
+        client.close()
+        other.close()
+
+
+def waiting_to_be_read(broker: DevBroker) -> int:
+    """Bytes that the broker keeps for clients that do not read."""
+    return broker._ask(lambda inside: sum(c.transport.get_write_buffer_size() for c in inside.connections))
 
 
 def test_five_hundred_connections_and_garbage_disturb_nobody(broker: DevBroker, connect) -> None:
