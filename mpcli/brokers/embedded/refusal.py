@@ -107,7 +107,7 @@ def inner(value: Value) -> Value:
     return value.value if isinstance(value, Typed) else value
 
 
-def as_term(value: Value) -> str:
+def as_term(value: Value) -> str:  # noqa: PLR0911 - one line for each type
     """The value as Erlang prints it, for texts."""
     value = inner(value)
     if isinstance(value, bool):

@@ -47,6 +47,9 @@ class Pipe(asyncio.Transport):
     def resume_reading(self) -> None: ...
     def write_eof(self) -> None: ...
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def can_write_eof(self) -> bool:
         return True
 
