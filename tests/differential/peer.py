@@ -128,6 +128,8 @@ class Peer:
     def _do_tx_commit(self, number, channel) -> None:
         channel.parked.clear()
         self.client.send(number, m.TX_COMMIT)
+        # RabbitMQ closes the connection over whatever is sent before its answer.
+        self.until(lambda: number not in self.channels or any(event.name == "tx.commit-ok" for event in self.seen))
 
     def _do_tx_rollback(self, number, channel) -> None:
         channel.held, channel.parked = sorted(channel.parked + channel.held, key=lambda held: held.tag), []
