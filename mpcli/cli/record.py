@@ -93,6 +93,8 @@ def diff(
     from mpcli.render.record import show_differences
     from mpcli.verbs import record as verb
     from mpcli.verbs.parameters import parameter_names
+    from mpcli.words import counted
 
     count = show_differences(verb.diff(left, right), _as_json(as_json), parameter_names(Path.cwd()))
-    print_note(f"mp: {count} messages differ" if count else "mp: the recordings hold the same messages")
+    differing = f"{counted(count, 'message')} differ{'s' if count == 1 else ''}"
+    print_note(f"mp: {differing if count else 'the recordings hold the same messages'}")

@@ -69,7 +69,8 @@ def replay(
     Each gets a new id and no reply goes to the first caller. A dead letter goes to where it was before it died and
     leaves its queue when the broker has confirmed it.
 
-    Exit codes: 3 a task failed (--wait), 4 nothing was heard of one, 5 no queue takes some, 6 the broker refused some,
+    Exit codes: 3 a task failed (--wait), 4 nothing was heard of one, 5 no queue takes some or none
+    was selected, 6 the broker refused some,
     7 not allowed, 8 another outcome than the recorded one (--compare), 130 interrupted.
 
     Example: mp replay mplogin.dead --task mplogin.async.send_mail --dry-run

@@ -9,6 +9,7 @@ from mpcli.catalog.signature import signature
 from mpcli.render.console import print_json, print_line, wants_colour
 from mpcli.render.escape import escape, escape_line
 from mpcli.verbs.describe import Description
+from mpcli.words import counted
 
 
 def show_description(found: Description, as_json: bool) -> None:
@@ -52,7 +53,7 @@ def _queue(found: Description) -> str:
         return f" (the broker of {found.context} was not asked or does not answer)"
     if found.waiting < 0:
         return " does not exist: no worker was ever started"
-    return f", {found.waiting} waiting, {found.consumers} consumer{'' if found.consumers == 1 else 's'}"
+    return f", {found.waiting} waiting, {counted(found.consumers or 0, 'consumer')}"
 
 
 def _origin(origin: str, seen_at: float | None) -> str:

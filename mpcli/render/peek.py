@@ -10,6 +10,7 @@ from mpcli.render.json_lines import Json
 from mpcli.render.message import duration
 from mpcli.render.tail import People
 from mpcli.verbs.peek import Cost, Peeked, PeekEvent, PeekSummary
+from mpcli.words import counted
 
 
 def show_peek(events: Iterable[PeekEvent], as_json: bool, full: bool) -> None:
@@ -56,8 +57,3 @@ def summary_text(summary: PeekSummary, cost: Cost | None) -> str:
     if summary.failures:
         words.append(f"--where raised on {summary.failures} ({summary.failure}), they were left out")
     return ", ".join(words)
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 consumer`, `2 consumers`."""
-    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from mpcli.render.console import print_json, print_line, print_note
 from mpcli.render.escape import escape_line
 from mpcli.render.message import duration
-from mpcli.render.peek import counted
 from mpcli.verbs.purge import PurgeEvent, PurgePlan, PurgeSummary
+from mpcli.words import counted
 
 
 def show_purge(events: Iterable[PurgeEvent], as_json: bool) -> None:

@@ -9,11 +9,11 @@ from mpcli.render.console import print_json, print_line, print_note, wants_colou
 from mpcli.render.escape import escape_line
 from mpcli.render.json_lines import Json
 from mpcli.render.message import Parameters, as_call, dumps, duration, iso, message_as_dict
-from mpcli.render.peek import counted
 from mpcli.render.secrets import HIDDEN, is_secret, masked_text
 from mpcli.render.tail import People
 from mpcli.verbs.record import Difference, Item, Missing, Statistics
 from mpcli.verbs.seen import Seen
+from mpcli.words import counted
 
 
 def show_items(items: Iterable[Item], as_json: bool, full: bool, parameters: Parameters) -> int:
@@ -58,7 +58,7 @@ def show_statistics(found: Statistics, as_json: bool) -> None:
         return
     counts = (found.messages, "message"), (found.dead, "dead letter"), (found.events, "event message")
     print_line(", ".join(counted(number, what) for number, what in counts))
-    print_line(f"{found.bytes} bytes in bodies, {found.size} in the file")
+    print_line(f"{counted(found.bytes, 'byte')} in bodies, {found.size} in the file")
     if found.first is not None and found.last is not None:
         print_line(f"{iso(found.first)} to {iso(found.last)}, {duration(found.last - found.first)}")
     for (broker, task), count in found.tasks.most_common():

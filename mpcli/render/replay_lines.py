@@ -7,6 +7,7 @@ from mpcli.render.message import Parameters, duration, message_as_dict, outcome_
 from mpcli.render.secrets import masked, masked_text
 from mpcli.verbs.replay import Ended, Plan, Planned, Summary
 from mpcli.verbs.replay.comparing import VERDICTS
+from mpcli.words import counted
 
 # Lines for people; JSON has all.
 MOST = 20
@@ -27,10 +28,10 @@ _CHANGES = {
 def plan_lines(plan: Plan) -> list[str]:
     """The plan for people."""
     before = f" ({plan.before} of them sent before)" if plan.before else ""
-    lines = [f"{escape_line(plan.source)} -> {escape_line(plan.context)}: {_count(plan.selected)}{before}"]
+    lines = [f"{escape_line(plan.source)} -> {escape_line(plan.context)}: {counted(plan.selected, 'message')}{before}"]
     lines += _most([(escape_line(task), count) for task, count in plan.tasks.most_common()])
     for (broker, exchange), count in sorted(plan.places.items()):
-        lines.append(f"  to {broker}, {_exchange(exchange)}: {_count(count)}")
+        lines.append(f"  to {broker}, {_exchange(exchange)}: {counted(count, 'message')}")
     lines += [f"  {_CHANGES[change]}: {count}" for change, count in plan.changes.most_common()]
     if plan.unchanged:
         lines.append(f"  copied byte for byte: {plan.unchanged}")
@@ -42,12 +43,8 @@ def plan_lines(plan: Plan) -> list[str]:
 def _most(rows: list[tuple[str, int]]) -> list[str]:
     lines = [f"{count:>8}  {name}" for name, count in rows[:MOST]]
     if len(rows) > MOST:
-        lines.append(f"          and {len(rows) - MOST} other tasks")
+        lines.append(f"          and {counted(len(rows) - MOST, 'other task')}")
     return lines
-
-
-def _count(number: int) -> str:
-    return f"{number} message{'s' if number != 1 else ''}"
 
 
 def _exchange(name: str) -> str:
@@ -86,7 +83,9 @@ def notes(summary: Summary, again: str) -> list[str]:
     """What remains to be done."""
     found = []
     if summary.unknown:
-        found.append(f"{summary.unknown} were sent and not confirmed: a resume sends them again, with the same new id")
+        found.append(
+            f"{counted(summary.unknown, 'message')} sent and not confirmed: a resume sends again, with the same new id"
+        )
     if summary.journal and (summary.left or summary.returned or summary.refused):
         found.append(f"what was not sent is where it was; go on with: {again}")
     return found

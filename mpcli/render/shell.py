@@ -16,6 +16,7 @@ from mpcli.render.call import as_plain
 from mpcli.render.console import print_error, print_line, print_note, rich_console, wants_colour
 from mpcli.render.escape import escape, escape_line
 from mpcli.render.secrets import masked, masked_text
+from mpcli.words import counted
 
 AUTO, JSON, TABLE, PYTHON = "auto", "json", "table", "python"
 FORMS = (AUTO, JSON, TABLE, PYTHON)
@@ -87,7 +88,7 @@ def show_error(error: MpError, seconds: float) -> None:
         print_error(error)
         return
     lines = len(error.traceback.splitlines())
-    hint = f"/traceback shows where: {lines} lines" if lines else ""
+    hint = f"/traceback shows where: {counted(lines, 'line')}" if lines else ""
     # The type apart: `InvalidCredentials: no such user` is no secret behind a name.
     print_error(MpError(f"{error.task} raised {error.type_name}: {masked_text(error.text)}", hint))
     show_dim(took(seconds))

@@ -21,6 +21,7 @@ from mpcli.render.message import (
 from mpcli.verbs.seen import Outcome, Seen
 from mpcli.verbs.tail import Batch, Started, Summary, TailEvent
 from mpcli.wire.taps import Dropped, Exchange, Gap, Lost
+from mpcli.words import counted
 
 _BLIND = (
     "A tap sees what is published to the services' exchanges; not replies, nor what is sent to a queue by its name. "
@@ -105,8 +106,8 @@ class People:
     def notice(self, event: Dropped | Lost | Gap | Exchange) -> None:
         """Tell what is missing from the stream."""
         if isinstance(event, Dropped):
-            count = f"{event.count}" if event.exact else f"at least {event.count}"
-            text = f"{count} messages dropped: this tail was too slow, and its bound keeps the broker safe"
+            count = f"{'' if event.exact else 'at least '}{counted(event.count, 'message')}"
+            text = f"{count} dropped: this tail was too slow, and its bound keeps the broker safe"
         elif isinstance(event, Lost):
             text = f"{event.reason}; trying again"
         elif isinstance(event, Gap):
@@ -118,10 +119,10 @@ class People:
 
 def _summary(summary: Summary) -> str:
     at_least = "" if summary.exact else "at least "
-    told = f"{summary.events} event messages" if summary.events else f"{summary.outcomes} outcomes"
-    words = [f"{summary.messages} messages", told, f"{at_least}{summary.dropped} dropped"]
+    told = counted(summary.events, "event message") if summary.events else counted(summary.outcomes, "outcome")
+    words = [counted(summary.messages, "message"), told, f"{at_least}{summary.dropped} dropped"]
     if summary.gaps:
-        words.append(f"{summary.gaps} gaps of {duration(summary.gap_seconds)} in all")
+        words.append(f"{counted(summary.gaps, 'gap')} of {duration(summary.gap_seconds)} in all")
     if summary.record:
         words.append(f"recorded in {summary.record}")
     if summary.failures:

@@ -10,6 +10,7 @@ from mpcli.render.message import Parameters, as_call, duration, iso
 from mpcli.render.secrets import masked, masked_args, masked_text
 from mpcli.verbs.lineage import Attempt, Step
 from mpcli.verbs.trace import Trace
+from mpcli.words import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def show_trace(trace: Trace, as_json: bool, parameters: Parameters) -> None:
     else:
         _print_tree(trace, parameters)
     if trace.dropped or trace.gaps:
-        print_note(f"mp: {trace.dropped} messages were dropped, {trace.gaps} gaps: a part of it may be missing")
+        missing = f"{counted(trace.dropped, 'message')} dropped, {counted(trace.gaps, 'gap')}"
+        print_note(f"mp: {missing}: a part of it may be missing")
 
 
 # -- JSON ----------------------------------------------------------------------------------------------------------

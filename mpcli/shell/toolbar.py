@@ -10,6 +10,7 @@ from mpcli.shell.cursor import place
 from mpcli.shell.signature import Fragments, signature_line
 from mpcli.shell.watch import BAD, GOOD, Watch
 from mpcli.shell.world import World
+from mpcli.words import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def status_line(context: Context, watch: Watch, latency: float | None, width: in
         parts[0].append(("class:careful", " asks first" if context.safety == CONFIRM else f" {context.safety}"))
     parts.append(_brokers(watch, narrow=width < 50))
     count = watch.workers
-    parts.append([("", f"{count} worker{'' if count == 1 else 's'}")])
+    parts.append([("", counted(count, "worker"))])
     if latency is not None:
         parts.append([("", _time(latency))])
     if keys:

@@ -17,6 +17,7 @@ from mpcli.platform.contexts import Ask, Context
 from mpcli.render.asking import asker
 from mpcli.render.console import print_note
 from mpcli.render.escape import escape_line
+from mpcli.words import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def doing(task_id: str, consumers: int, waiting: int, active: dict[str, object])
     if not consumers:
         return "nobody is listening: waiting for a worker"
     if not active:
-        return f"{consumers} worker{'' if consumers == 1 else 's'} listening, too busy to answer"
+        return f"{counted(consumers, 'worker')} listening, too busy to answer"
     queued = f", {waiting} waiting" if waiting else ""
     names: list[str] = []
     for worker, reply in active.items():

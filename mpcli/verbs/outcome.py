@@ -9,6 +9,7 @@ from mpcli.errors import BrokerError, MpError, NoReply, RemoteError
 from mpcli.verbs.follow import Followed, Follower
 from mpcli.verbs.seen import Outcome
 from mpcli.verbs.whereabouts import Whereabouts, whereabouts
+from mpcli.words import counted
 
 # Seconds of silence after which workers are asked, and at most between two questions.
 _FIRST_LOOK, _LAST_LOOK = 1.0, 10.0
@@ -89,7 +90,8 @@ def _overdue(
         last = followed.outcomes[-1]
         why = f"the last that was heard of it: {last.what} by worker {last.worker}"
     elif place.waiting:
-        why = f"{place.waiting} messages wait in {name.queue} for {place.consumers} workers"
+        waiting = f"{counted(place.waiting, 'message')} waiting in {name.queue}"
+        why = f"{waiting} for {counted(place.consumers, 'worker')}"
     elif place.complete and not hears:
         why, hint = f"the workers of {name.queue} send no events", f"{_NO_EVENTS}; {hint}"
     else:

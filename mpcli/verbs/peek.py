@@ -23,6 +23,7 @@ from mpcli.wire.codec import plain
 from mpcli.wire.holding import Holding
 from mpcli.wire.message import Message
 from mpcli.wire.queue_traits import QUORUM, STREAM, UNKNOWN, Traits
+from mpcli.words import counted
 
 LIMIT, SCAN = 10, 1000
 # A message that has no more deliveries left than this is not looked at where the broker's own limit counts.
@@ -231,7 +232,7 @@ def spare_last_lives(queue: str, first: Message, limit: int) -> None:
     count = deliveries(first)
     if count + _LAST_LIVES >= limit:
         raise SafetyRefusal(
-            f"{queue}: its first message was delivered {count} times, and the broker drops it after {limit}",
+            f"{queue}: its first message was delivered {counted(count, 'time')}, and the broker drops it after {limit}",
             f"`mp purge {queue}` saves all to a file, `mp replay {queue}` sends all again",
         )
 

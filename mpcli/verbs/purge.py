@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, time
 
-from mpcli.errors import MpError, NotFound, SafetyRefusal, UsageError
+from mpcli.errors import MpError, SafetyRefusal, UsageError
 from mpcli.platform.contexts import FREE, Ask, Context, allow_write, resolve
 from mpcli.platform.layout import load_platform
 from mpcli.platform.root import user_folder
@@ -25,6 +25,7 @@ from mpcli.verbs.replay.choice import Choice, Selector
 from mpcli.verbs.seen import Seen
 from mpcli.wire.holding import MOST_AT_ONCE, Holding
 from mpcli.wire.message import Message
+from mpcli.words import counted
 
 _BATCH = 1000
 _FOLDER = "purged"
@@ -93,7 +94,7 @@ def purge(
         raise UsageError("a backup, and none: --backup and --no-backup", "choose one")
     around = resolve(start, context)
     place = locate(around, queue, broker)
-    chosen = bool(choice.where or choice.tasks or choice.ids or choice.limit)
+    wanted, chosen = Selector(choice), choice.filters or choice.limit is not None
     plan = _plan(around, place, chosen, spend, backup, keep)
     yield plan
     if plan.ready:
@@ -102,12 +103,12 @@ def purge(
             holding = stack.enter_context(held(around, place, f"mp purge {queue}"))
             removal = _Removal(around, holding, place, plan, stack)
             if chosen:
-                removal.remove_some(Selector(choice))
+                removal.remove_some(wanted)
             else:
                 removal.remove_all()
             removal.finish()
-    if chosen and not plan.summary.removed:
-        raise NotFound(f"no message of {queue} matches: nothing was removed", _why_none(plan.summary))
+    if choice.filters and not plan.summary.removed:
+        raise wanted.none(queue, "nothing was removed")
     yield plan.summary
 
 
@@ -130,8 +131,7 @@ def _default_backup(around: Context, queue: str) -> Path:
 
 def _confirm(around: Context, plan: PurgePlan, yes: bool, ask: Ask | None) -> None:
     """A purge asks in every context; with nobody to ask it wants to be told by a flag."""
-    messages = f"{plan.ready} message{'' if plan.ready == 1 else 's'}"
-    what = f"purge {'what matches among ' if plan.chosen else ''}{messages} of {plan.queue}"
+    what = f"purge {'what matches among ' if plan.chosen else ''}{counted(plan.ready, 'message')} of {plan.queue}"
     allow_write(around, what, yes, ask)
     if yes or around.safety != FREE:
         return
@@ -139,12 +139,6 @@ def _confirm(around: Context, plan: PurgePlan, yes: bool, ask: Ask | None) -> No
         raise SafetyRefusal(f"{what}: there is no terminal to ask on", "add --yes; nothing was removed")
     if not ask(f"{what} on the {plan.broker} broker of context {plan.context}?"):
         raise SafetyRefusal(f"not confirmed: {what}", "nothing was removed")
-
-
-def _why_none(summary: PurgeSummary) -> str:
-    if summary.failures:
-        return f"--where raised on {summary.failures} of them, last: {summary.failure}"
-    return f"{summary.looked} were looked at; what workers hold cannot be"
 
 
 @contextmanager

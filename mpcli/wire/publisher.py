@@ -15,6 +15,7 @@ from mpcli.errors import BrokerUnreachable, MpError
 from mpcli.wire.connection import Connection, Incoming
 from mpcli.wire.message import Message
 from mpcli.wire.methods import BASIC_ACK, BASIC_DELIVER, BASIC_NACK, BASIC_RETURN, CHANNEL_CLOSE, CONFIRM_SELECT
+from mpcli.words import counted
 
 WINDOW = 500
 CONFIRMED, RETURNED, NACKED = "confirmed", "returned", "nacked"
@@ -140,5 +141,5 @@ class Publisher:
         blocked = self._connection.blocked
         why = f"it blocks publishers: {blocked}" if blocked else f"no answer for {self._patience:g} s"
         return BrokerUnreachable(
-            f"{len(self.pending)} messages are not confirmed: {why}", "they may or may not have arrived"
+            f"{counted(len(self.pending), 'message')} not confirmed: {why}", "they may or may not have arrived"
         )

@@ -8,6 +8,7 @@ from mpcli.wire.connection import Incoming
 from mpcli.wire.methods import BASIC_RETURN, CHANNEL_CLOSE
 from mpcli.wire.refusal import NO_ROUTE, NOT_FOUND, channel_refusal
 from mpcli.wire.url import BrokerUrl
+from mpcli.words import counted
 
 
 def undelivered(url: BrokerUrl, name: TaskName, incoming: Incoming) -> MpError | None:
@@ -42,7 +43,7 @@ def unanswered(name: TaskName, timeout: float, waiting: int, consumers: int) -> 
         )
     workers = "1 worker is" if consumers == 1 else f"{consumers} workers are"
     return NoReply(
-        f"{begun}: {workers} listening on {name.queue}, busy or slow, with {waiting} more calls waiting",
+        f"{begun}: {workers} listening on {name.queue}, busy or slow, with {counted(waiting, 'more call')} waiting",
         "give it longer with --timeout; a task that has begun runs on, one that has not will not run later",
     )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 
-from mpcli.errors import UsageError
+from mpcli.errors import NotFound, UsageError
 from mpcli.verbs.replay.arguments import Assignment
 from mpcli.verbs.replay.policy import DROP, EXPIRED
 from mpcli.verbs.seen import Seen
 from mpcli.verbs.where import Where
+from mpcli.words import counted
 
 _MIN_ID = 4
 
@@ -41,6 +42,11 @@ class Choice:
         if self.where is not None:
             Where(self.where)
 
+    @property
+    def filters(self) -> bool:
+        """Whether it names what is meant: then it is an error when there is none."""
+        return bool(self.where or self.tasks or self.ids)
+
     def assignments(self) -> list[Assignment]:
         """The parsed `--set`s."""
         return [Assignment(text) for text in self.sets]
@@ -57,6 +63,7 @@ class Selector:
         self.where = Where(choice.where) if choice.where else None
         self._choice = choice
         self._count = 0
+        self.looked = 0
 
     @property
     def full(self) -> bool:
@@ -68,6 +75,7 @@ class Selector:
         choice = self._choice
         if self.full:
             return False
+        self.looked += 1
         if choice.tasks and not any(fnmatchcase(seen.task, pattern) for pattern in choice.tasks):
             return False
         if choice.ids and not seen.view.id.startswith(tuple(choice.ids)):
@@ -76,3 +84,11 @@ class Selector:
             return False
         self._count += 1
         return True
+
+    def none(self, source: str, undone: str, is_queue: bool = True) -> NotFound:
+        """What to say when there was none in `source`; `undone` is what was not done."""
+        more = "what workers hold cannot be" if is_queue else "`mp record stat` tells what it holds"
+        why = f"{counted(self.looked, 'message')} looked at; {more}"
+        if self.where is not None and self.where.failures:
+            why = f"--where raised on {counted(self.where.failures, 'message')}, last: {self.where.failure}"
+        return NotFound(f"no message of {source} matches: {undone}", why)

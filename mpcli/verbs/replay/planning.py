@@ -16,6 +16,7 @@ from mpcli.verbs.replay.rewriting import Rewritten, move, rewrite
 from mpcli.verbs.replay.sources import Item, Source
 from mpcli.verbs.replay.summary import Summary
 from mpcli.verbs.seen import Seen
+from mpcli.words import counted
 
 # Other arguments for some messages, by number; None leaves a message out.
 Edits = dict[int, tuple[list[object], dict[str, object]] | None]
@@ -120,7 +121,7 @@ class Job:
         self._kept = first
         plan.warnings += relations.warnings()
         if (where := self.selector.where) is not None and where.failures:
-            plan.warnings.append(f"--where raised on {where.failures} messages ({where.failure}): they are left out")
+            plan.warnings.append(f"--where raised on {counted(where.failures, 'message')} ({where.failure}), left out")
 
     @property
     def _keeps_consequences(self) -> bool:
@@ -228,10 +229,12 @@ class _Relations:
         """What will run twice."""
         found = []
         if self._children:
+            children = counted(self._children, "message")
             found.append(
-                f"{self._children} were sent by tasks that are replayed too, which will send them once more: "
+                f"{children} sent by tasks that are replayed too, which will send them once more: "
                 "--where 'parent is None' leaves them out"
             )
         if self._again:
-            found.append(f"{self._again} have the id of another one: retries, or the same task twice")
+            again = counted(self._again, "message")
+            found.append(f"{again} with the id of another one: retries, or the same task twice")
         return found

@@ -25,6 +25,7 @@ from mpcli.verbs.replay.sources import Recording, Waiting
 from mpcli.verbs.replay.summary import Summary
 from mpcli.verbs.replay.waiting import REPLY_TO, Ended, Waiter
 from mpcli.wire.url import parse_urls
+from mpcli.words import counted
 
 # More messages than this are asked about, where there is somebody to ask.
 HANDFUL = 10
@@ -148,6 +149,8 @@ class Run:
         plan = job.plan(self._target.name)
         self._bind()
         self._check_mark()
+        if self._choice.filters and not plan.selected and self._journal is None:
+            raise job.selector.none(self._source.name, "nothing was sent", bool(self._source.queue))
         plan.dry = dry
         plan.parameters = parameter_names(self._start)
         plan.before = len(self._journal.confirmed) if self._journal else 0
@@ -164,10 +167,10 @@ class Run:
 
     def _may(self, count: int, yes: bool, ask: Ask | None) -> None:
         """Raises `SafetyRefusal` unless it may be done."""
-        what = self._deed(f"{count} message{'s' if count != 1 else ''}")
+        what = self._deed(counted(count, "message"))
         allow_write(self._target, what, yes, ask)
         if self._source.queue and self._around.name != self._target.name:
-            allow_write(self._around, f"take {count} messages from {self._source.queue}", yes, ask)
+            allow_write(self._around, f"take {counted(count, 'message')} from {self._source.queue}", yes, ask)
         asked = self._target.safety != "free"
         if count > HANDFUL and not (yes or asked or ask is None) and not ask(f"{what}?"):
             raise SafetyRefusal("not confirmed: nothing was sent", "--yes does not ask")

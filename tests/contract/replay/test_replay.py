@@ -474,3 +474,16 @@ def test_a_resume_selects_what_was_selected_and_nothing_else(bus, source) -> Non
             [1],
             *([n] for n in range(6, 10)),
         ]
+
+
+def test_a_filter_that_matches_nothing_is_an_error_and_nothing_to_send_is_not(bus) -> None:
+    file = bus.record(bus.task(1))
+    bus.publish(bus.task(1))
+    for source in (file, "mplogin.async"):
+        for choice in ({"tasks": ["mplogin.async.mial"]}, {"ids": ["ffff"]}, {"where": "kwargs['none'] > 1"}):
+            for dry_run in (False, True):
+                with pytest.raises(NotFound, match=r"no message of .* matches: nothing was sent"):
+                    bus.run(source, dry_run=dry_run, spend=True, **choice)
+    bus.until("mplogin.async", 1)
+    assert bus.run("mplogin.dead").counts() == (0, 0, 0, 0, 0, 0)
+    assert bus.run("mplogin.dead", limit=1).counts() == (0, 0, 0, 0, 0, 0)

@@ -104,7 +104,7 @@ def test_whatever_ends_it_nothing_is_left_behind(brokers, bus, tmp_path, task, t
     assert left_behind(brokers) == set()
     assert running.process.returncode == (130 if number == signal.SIGINT else -number)
     if number == signal.SIGINT:
-        assert any("1 messages" in line for line in running.notes)
+        assert any("1 message," in line for line in running.notes)
 
 
 def test_usage_errors_come_before_anything_is_opened(brokers, tmp_path) -> None:
@@ -194,7 +194,7 @@ def test_a_gap_is_told_and_recorded(brokers, bus, tmp_path, task, tail) -> None:
         with connect(brokers.async_.url) as again:
             bus.publish(task("mplogin.async.mail", task_id="behind"), connection=again)
             assert [line["id"] for line in running.json()] == ["behind"]
-    assert "1 gaps of" in running.notes[-1]
+    assert "1 gap of" in running.notes[-1]
     assert [entry.kind for entry in Reader(file)] == ["gap", "task"]
 
 
