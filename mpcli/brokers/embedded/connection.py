@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -175,7 +176,8 @@ class Connection(Link):
             self.send(PROTOCOL_HEADER)
             self.hang_up(self.broker.limits.silence)
             if self.transport is not None and self.transport.can_write_eof():
-                self.transport.write_eof()
+                with contextlib.suppress(OSError):  # it is gone already
+                    self.transport.write_eof()
             return len(data)
         self.state = "start"
         handshake.start(self)
