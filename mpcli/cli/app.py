@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import sys
+import re
 from importlib import import_module
 from typing import Any
 
 import typer
 
+from mpcli.cli.help import use_own_help
 from mpcli.errors import UsageError
 
-# In the order in which a newcomer needs them; `mp --help` keeps it.
-COMMAND_MODULES = (
-    *("demo", "new", "up", "call", "shell", "tasks", "describe"),
-    *(
-        "tail",
-        "record",
-        "trace",
-        "queues",
-        "peek",
-        "dead",
-        "purge",
-        "replay",
-        "parts",
-        "context",
-        "config",
-        "completion",
-    ),
-)
+# In the order in which a newcomer needs them, by the titles under which `mp --help` shows their commands.
+COMMAND_MODULES = {
+    "Build and run": ("demo", "new", "up", "parts"),
+    "Call": ("call", "shell", "tasks", "describe"),
+    "Watch": ("tail", "record", "trace", "queues", "peek"),
+    "Mend": ("dead", "replay", "purge"),
+    "Set up": ("context", "config", "completion"),
+}
 
 HELP = """The developer's shell for a platform of Celery services on RabbitMQ.
 
@@ -38,18 +29,22 @@ Example: mp new service mplogin --example login && mp up -d && mp tasks
 
 
 def build_app() -> typer.Typer:
-    """The whole command line. Help is rich on a terminal and plain in a pipe, where it costs half."""
+    """The whole command line."""
     app = typer.Typer(
         name="mp",
         help=HELP,
         add_completion=False,
         pretty_exceptions_enable=False,
-        rich_markup_mode="rich" if sys.stdout.isatty() else None,
+        rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_global_options)
-    for module in COMMAND_MODULES:
-        import_module(f"mpcli.cli.{module}").register(app)
+    for title, modules in COMMAND_MODULES.items():
+        for module in modules:
+            commands, groups = len(app.registered_commands), len(app.registered_groups)
+            import_module(f"mpcli.cli.{module}").register(app)
+            for added in (*app.registered_commands[commands:], *app.registered_groups[groups:]):
+                added.rich_help_panel = title
     return app
 
 
@@ -67,7 +62,7 @@ def run_typer(argv: list[str]) -> int:
 
 def as_command() -> Any:
     """The whole command line, as typer runs it."""
-    return typer.main.get_command(build_app())
+    return use_own_help(typer.main.get_command(build_app()))
 
 
 def run_command(command: Any, argv: list[str]) -> int:
@@ -81,19 +76,29 @@ def run_command(command: Any, argv: list[str]) -> int:
     except (typer.Abort, EOFError):
         raise KeyboardInterrupt from None
     except Exception as error:
-        usage = _as_usage_error(error)
+        usage = _as_usage_error(error, _path(command, argv))
         if usage is None:
             raise
         raise usage from error
     return result if isinstance(result, int) else 0
 
 
-def _as_usage_error(error: Exception) -> UsageError | None:
+def _path(command: Any, argv: list[str]) -> str:
+    """The command that `argv` names, as it is typed."""
+    path = "mp"
+    for word in argv:
+        command = getattr(command, "commands", {}).get(word)
+        if command is None:
+            break
+        path += f" {word}"
+    return path
+
+
+def _as_usage_error(error: Exception, path: str) -> UsageError | None:
     """click's usage errors as ours. Known by their shape: typer brings click along under changing names."""
     format_message = getattr(error, "format_message", None)
     if format_message is None or not hasattr(error, "exit_code"):
         return None
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "mp"
     text = " ".join(str(format_message()).split()).rstrip(".") or "no command given"
+    text = re.sub("Input should be a valid (integer|number).*", r"not a valid \1", text)  # pydantic's, at length
     return UsageError(text[0].lower() + text[1:], f"see `{path} --help`")

@@ -19,11 +19,12 @@ def run_batch(task: str, options: CallOptions, given: list[str], *, concurrency:
 
     if given:
         raise UsageError(f"{given[0]} and --batch", "in a batch all arguments are on the lines of stdin")
-    if options.wait:
-        raise UsageError("--wait and --batch", "send the batch, and watch the tasks with `mp tail`")
     if options.trace or options.as_code or options.countdown or options.eta or options.expires:
         raise UsageError("--trace, --as-code, --countdown, --eta and --expires are for one call, not for a batch")
-    plan = Plan(concurrency=concurrency, timeout=options.timeout, check=options.check, journal=journal, retry=retry)
+    plan = Plan(
+        concurrency=concurrency, timeout=options.timeout, check=options.check, wait=options.wait,
+        journal=journal, retry=retry,
+    )  # fmt: skip
 
     def note(text: str) -> None:
         print_note(f"mp: {text}")

@@ -8,6 +8,62 @@ import typer
 
 from mpcli.errors import UsageError
 
+_RESULT, _LATER, _BATCH = "The result", "An async task, later", "A batch"
+
+_Task = Annotated[str, typer.Argument(metavar="TASK", help="Its whole name, such as mplogin.sync.register.")]
+_Items = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="ITEM", help="An argument: name=text, name:=json, name=@file, name:=@file; or - for JSON on stdin."
+    ),
+]
+_Args = Annotated[str | None, typer.Option(metavar="JSON", help="Positional arguments: an array.")]
+_Kwargs = Annotated[str | None, typer.Option(metavar="JSON", help="Named arguments: an object.")]
+_NoCheck = Annotated[bool, typer.Option("--no-check", help="Do not hold the arguments against the signature.")]
+_Timeout = Annotated[
+    float, typer.Option(metavar="SECONDS", help="How long to wait for the result.", rich_help_panel=_RESULT)
+]
+_Wait = Annotated[
+    bool,
+    typer.Option("--wait", help="Wait for the end of an async task, by its workers' events.", rich_help_panel=_RESULT),
+]
+_Trace = Annotated[bool, typer.Option("--trace", help="Show when the message was where.", rich_help_panel=_RESULT)]
+_AsCode = Annotated[
+    str,
+    typer.Option(
+        metavar="python|pytest|curl", help="Print the call as code, and send nothing.", rich_help_panel=_RESULT
+    ),
+]
+_Json = Annotated[
+    bool, typer.Option("--json", help="One line of JSON; the default in a pipe.", rich_help_panel=_RESULT)
+]
+_Countdown = Annotated[
+    str, typer.Option(metavar="TIME", help="It begins after this time: 90, 5m, 1h.", rich_help_panel=_LATER)
+]
+_Eta = Annotated[str, typer.Option(metavar="MOMENT", help="It begins then: 2030-01-31T12:00.", rich_help_panel=_LATER)]
+_Expires = Annotated[
+    str,
+    typer.Option(metavar="TIME|MOMENT", help="It is dropped if it has not begun by then: 1h.", rich_help_panel=_LATER),
+]
+_Batch = Annotated[
+    bool,
+    typer.Option("--batch", help="Call it for each line of stdin, with a line for each.", rich_help_panel=_BATCH),
+]
+_Concurrency = Annotated[
+    int,
+    typer.Option(metavar="N", help="So many at a time.", show_default="8; 100 async ones", rich_help_panel=_BATCH),
+]
+_Journal = Annotated[
+    str,
+    typer.Option(metavar="FILE", help="Note how far it is, and go on there the next time.", rich_help_panel=_BATCH),
+]
+_Retry = Annotated[
+    bool,
+    typer.Option("--retry", help="Call again what failed or has no known end in the journal.", rich_help_panel=_BATCH),
+]
+_Context = Annotated[str, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")]
+_Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -15,59 +71,34 @@ def register(app: typer.Typer) -> None:
 
 
 def call(
-    task: Annotated[
-        str, typer.Argument(metavar="TASK", help="The whole name: mplogin.sync.register.", show_default=False)
-    ],
-    items: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="ITEM",
-            help="Arguments: name=text, name:=json, name=@file, name:=@file; - is JSON on stdin.",
-            show_default=False,
-        ),
-    ] = None,
-    args: Annotated[str | None, typer.Option("--args", metavar="JSON", help="Positional arguments: an array.")] = None,
-    kwargs: Annotated[str | None, typer.Option("--kwargs", metavar="JSON", help="Named arguments: an object.")] = None,
-    timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for the result.")
-    ] = 10.0,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for the end of an async task, by its workers' events.")
-    ] = False,
-    countdown: Annotated[
-        str, typer.Option(metavar="TIME", help="An async task begins after this time: 90, 5m, 1h.")
-    ] = "",
-    eta: Annotated[str, typer.Option(metavar="MOMENT", help="It begins then: 2030-01-31T12:00.")] = "",
-    expires: Annotated[str, typer.Option(metavar="TIME", help="It is dropped if it has not begun by then.")] = "",
-    trace: Annotated[bool, typer.Option("--trace", help="Show when the message was where.")] = False,
-    as_code: Annotated[
-        str, typer.Option("--as-code", metavar="KIND", help="Print the call as python, pytest or curl; send nothing.")
-    ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on one line; the default when piped.")] = False,
-    no_check: Annotated[bool, typer.Option("--no-check", help="Send the arguments as they are, unchecked.")] = False,
-    batch: Annotated[
-        bool, typer.Option("--batch", help="Call it for each line of stdin; a JSON line for each result.")
-    ] = False,
-    concurrency: Annotated[
-        int,
-        typer.Option(
-            "--concurrency", metavar="N", help="Calls at a time in a batch.", show_default="8, or 100 for async tasks"
-        ),
-    ] = 0,
-    journal: Annotated[
-        str, typer.Option("--journal", metavar="FILE", help="Note a batch's progress, and go on where it ended.")
-    ] = "",
-    retry: Annotated[
-        bool, typer.Option("--retry", help="Call again what failed, or has no known end, in the journal.")
-    ] = False,
-    context: Annotated[str, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
+    task: _Task,
+    items: _Items = None,
+    args: _Args = None,
+    kwargs: _Kwargs = None,
+    no_check: _NoCheck = False,
+    timeout: _Timeout = 10.0,
+    wait: _Wait = False,
+    trace: _Trace = False,
+    as_code: _AsCode = "",
+    as_json: _Json = False,
+    countdown: _Countdown = "",
+    eta: _Eta = "",
+    expires: _Expires = "",
+    batch: _Batch = False,
+    concurrency: _Concurrency = 0,
+    journal: _Journal = "",
+    retry: _Retry = False,
+    context: _Context = "",
+    yes: _Yes = False,
 ) -> int:
     """Call a sync task and print its result; send an async one and print its id.
 
     Exit codes: 3 the task raised, 4 no reply in time, 5 no such service or task, 6 broker unreachable or refused.
 
-    Example: mp call mplogin.sync.register user_obj:='{"email": "a@b.c"}'
+    Examples:
+        mp call mplogin.sync.register user_obj:='{"email": "a@b.c"}'
+        mp call mplogin.async.send_mail email=a@b.c --wait
+        mp call mplogin.sync.register --batch < users.jsonl > results.jsonl
     """
     from mpcli.cli.arguments import CODE_KINDS, CallOptions, build_request
     from mpcli.cli.fast_call import run_request
@@ -81,7 +112,11 @@ def call(
     if batch:
         from mpcli.cli.batch import run_batch
 
-        given = [*(items or []), *(["--args"] if args else []), *(["--kwargs"] if kwargs else [])]
+        given = [
+            *(items or []),
+            *(["--args"] if args is not None else []),
+            *(["--kwargs"] if kwargs is not None else []),
+        ]
         return run_batch(task, options, given, concurrency=concurrency, journal=journal, retry=retry)
     if concurrency or journal or retry:
         raise UsageError("--concurrency, --journal and --retry go with --batch", "mp call TASK --batch < lines.jsonl")

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         help="Make a platform or a service from the templates. What is there is never touched.\n\n"
         "Example: mp new service mplogin --example login",
-        rich_markup_mode=app.rich_markup_mode,
+        rich_markup_mode=None,
     )
     group.command("platform")(new_platform)
     group.command("service")(new_service)

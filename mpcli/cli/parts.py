@@ -12,7 +12,7 @@ def register(app: typer.Typer) -> None:
     """Add the group `broker` and the command `worker`."""
     group = typer.Typer(
         help="Run an embedded broker by itself.\n\nExample: mp broker run --port 5681",
-        rich_markup_mode=app.rich_markup_mode,
+        rich_markup_mode=None,
     )
     group.callback()(_broker)
     group.command("run")(broker_run)

@@ -59,7 +59,7 @@ def stat(
 def grep(
     pattern: Annotated[str, typer.Argument(metavar="REGEX", help="A regular expression, as Python's re has it.")],
     file: _File,
-    ignore_case: Annotated[bool, typer.Option("--ignore-case", "-i")] = False,
+    ignore_case: Annotated[bool, typer.Option("--ignore-case", "-i", help="Upper and lower case alike.")] = False,
     limit: _Limit = None,
     full: _Full = False,
     as_json: _Json = False,

@@ -11,17 +11,23 @@ from time import monotonic
 from mpcli.errors import ExitCode, RemoteError
 from mpcli.render.call import as_plain
 from mpcli.render.console import print_note, rich_console
-from mpcli.verbs.batch_run import Batch, Result, Summary
+from mpcli.render.message import outcome_as_dict
+from mpcli.verbs.batch_result import Result, Summary
+from mpcli.verbs.batch_run import Batch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mpcli.verbs.seen import Outcome
+
 _WORDS = {
     ExitCode.USAGE: "wrong",
     ExitCode.TASK_RAISED: "raised",
     ExitCode.NO_REPLY: "without a reply",
+    ExitCode.NOT_FOUND: "unknown to a worker",
     ExitCode.BROKER: "broken off with the broker",
+    ExitCode.INTERRUPTED: "interrupted",
 }
 
 
@@ -45,9 +51,18 @@ def _as_dict(result: Result) -> dict[str, object]:
         found["error"] = _error(result)
     elif result.has_value:
         found["result"] = result.value
+    elif result.ended is not None:
+        found |= _ended(result.ended)
     if result.seconds is not None:
         found["seconds"] = round(result.seconds, 6)
     return found
+
+
+def _ended(outcome: Outcome) -> dict[str, object]:
+    """As `mp call --wait` alone has it; what is called `seconds` there is the run time, which has another name here."""
+    told = outcome_as_dict(outcome)
+    found = {key: told[key] for key in ("outcome", "worker", "result") if key in told}
+    return found | ({"runtime": told["seconds"]} if "seconds" in told else {})
 
 
 def _error(result: Result) -> dict[str, object]:

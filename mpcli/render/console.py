@@ -71,11 +71,13 @@ def print_note(text: str) -> None:
 
 def print_error(error: MpError) -> None:
     """What is wrong, then what to do; a remote traceback goes in front, because it is the task's own words."""
+    hint = error.hint
     if isinstance(error, RemoteError) and error.traceback:
         print_note(error.traceback.rstrip())
+        hint = hint or "the traceback above is the worker's"
     red, dim, off = ("\x1b[31;1m", "\x1b[2m", "\x1b[0m") if wants_colour(sys.stderr.isatty()) else ("", "", "")
     lines = [f"{red}mp: {off}{escape_line(error.message)}"]
-    if error.hint:
-        lines.append(f"{dim}    {escape_line(error.hint)}{off}")
+    if hint:
+        lines.append(f"{dim}    {escape_line(hint)}{off}")
     sys.stderr.write("\n".join(lines) + "\n")
     sys.stderr.flush()

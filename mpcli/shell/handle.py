@@ -42,7 +42,7 @@ class Handle:
             return self._followed.outcomes[-1].what
         from mpcli.verbs.whereabouts import whereabouts
 
-        return _HELD.get(whereabouts(self._url, self._name, self.id).state, "sent")
+        return _HELD.get(whereabouts(self._url, self._name, [self.id])[self.id].state, "sent")
 
     @property
     def ended(self) -> Outcome | None:

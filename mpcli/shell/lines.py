@@ -15,6 +15,7 @@ from mpcli.shell.interrupts import Interrupts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mpcli.errors import Interrupted
     from mpcli.verbs.checking import Checker
     from mpcli.verbs.follow import Follower
     from mpcli.wire.connection import Connection
@@ -72,14 +73,15 @@ class Lines:
         nobody: Callable[[], None],
     ) -> object:
         """Call and wait. Ctrl-C gives it up: the KeyboardInterrupt that is raised says what becomes of the task."""
-        ongoing = self._caller(url).begin(name, args, kwargs, timeout=timeout, look=True)
+        caller = self._caller(url)
+        ongoing = caller.begin(name, args, kwargs, timeout=timeout, look=True)
         try:
             with self._waiting(ongoing):
                 return ongoing.result(nobody)
         except KeyboardInterrupt:
             with self._interrupts.held():
-                told = _given_up(url, ongoing)
-            raise KeyboardInterrupt(told) from None
+                told = caller.give_up([ongoing]).get(ongoing.id)
+            raise KeyboardInterrupt(_of_the_task(told) if told else "") from None
 
     def survey(self, url: str, name: TaskName, survey: Callable[[Connection], str]) -> str:
         """Ask, on a connection of its own, unless a worker had the task a few seconds ago."""
@@ -138,12 +140,7 @@ class Lines:
             return self._callers[url]
 
 
-def _given_up(url: str, ongoing: Ongoing) -> str:
-    from mpcli.verbs.giving_up import give_up
-
-    sent = ongoing.sent
-    if not ongoing.cancel():
-        return ""
-    if not sent:
-        return f"{ongoing.name} was not sent"
-    return give_up(url, ongoing.name, ongoing.id, max(ongoing.deadline - monotonic(), 0.0))
+def _of_the_task(told: Interrupted) -> str:
+    """What became of it; that it was interrupted the shell says itself."""
+    what = told.message.removeprefix("interrupted: ")
+    return f"{what}; {told.hint}" if told.hint else what

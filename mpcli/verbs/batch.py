@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mpcli.bus.naming import Mode, TaskName
-from mpcli.errors import BrokerUnreachable, MpError, NotFound, UnknownTask, UsageError
+from mpcli.errors import MpError, UsageError
 from mpcli.platform.contexts import Ask, Context, Endpoint, allow_write, resolve
 from mpcli.verbs.batch_journal import Journal
 from mpcli.verbs.batch_lines import BatchInput, BatchLine
@@ -14,15 +14,16 @@ from mpcli.wire.lanes import REPLY_TO
 from mpcli.wire.ongoing import Ongoing, Then
 from mpcli.wire.open_caller import OpenCaller
 
-# Calls keep a worker busy; sends only wait for the broker.
+# Calls keep a worker busy; sends only wait for the broker, or together for the workers' events.
 _SYNC_CONCURRENCY, _ASYNC_CONCURRENCY = 8, 100
 _MAX_CONCURRENCY = 1000
 _SHOWN_WRONG = 10
 
 
 class Plan:
-    """How to run a batch: `concurrency` calls at a time (0: as many as are usual), `timeout` seconds for each; `retry`
-    with a `journal` calls again what failed, or whose end is not known."""
+    """How to run a batch: `concurrency` calls at a time (0: as many as are usual), `timeout` seconds for each; with
+    `wait` an async task is waited for too; `retry` with a `journal` calls again what failed, or whose end is not known.
+    """
 
     def __init__(
         self,
@@ -30,12 +31,14 @@ class Plan:
         concurrency: int = 0,
         timeout: float = DEFAULT_TIMEOUT,
         check: bool = True,
+        wait: bool = False,
         journal: str = "",
         retry: bool = False,
     ) -> None:
         self.concurrency = concurrency
         self.timeout = timeout
         self.check = check
+        self.wait = wait
         self.journal = journal
         self.retry = retry
 
@@ -81,7 +84,9 @@ class TaskCalls:
 
         self.name = name
         self.endpoint = endpoint
-        self._timeout = plan.timeout
+        # Whether the end of what was sent is waited for, and for how many seconds.
+        self.waits = plan.wait and name.mode is Mode.ASYNC
+        self.timeout = plan.timeout
         self._note = note
         self._noted: set[str] = set()
         self._attempt = Attempt(around, name, note)
@@ -97,7 +102,7 @@ class TaskCalls:
             except UsageError as error:
                 wrong += 1
                 if wrong <= _SHOWN_WRONG:
-                    self._note(error.message)
+                    self._note(f"{error.message} ({error.hint})" if error.hint else error.message)
         if wrong:
             lines = "1 line is" if wrong == 1 else f"{wrong} lines are"
             raise UsageError(f"{lines} wrong, of {total}: nothing was sent", "a stream is checked line by line instead")
@@ -111,7 +116,7 @@ class TaskCalls:
                 (args, kwargs), told = self._checker.check(args, kwargs)
                 self._note_once(told)
             if self.name.mode is Mode.SYNC:
-                return sync_message(str(self.name), args, kwargs, REPLY_TO, self._timeout)
+                return sync_message(str(self.name), args, kwargs, REPLY_TO, self.timeout)
             return async_message(str(self.name), args, kwargs)
         except UsageError as error:
             error.message = f"line {line.number}: {error.message}"
@@ -125,7 +130,7 @@ class TaskCalls:
     def send(self, caller: OpenCaller, message: TaskMessage, then: Then) -> Ongoing:
         """Hand the message over."""
         if self.name.mode is Mode.SYNC:
-            return caller.ask(self.name, message, timeout=self._timeout, then=then)
+            return caller.ask(self.name, message, timeout=self.timeout, then=then)
         return caller.post(self.name, message, then=then)
 
     def survey(self) -> None:
@@ -135,12 +140,6 @@ class TaskCalls:
         with connect(self.endpoint.url, name=f"mp call {self.name} --batch") as connection:
             self._note_once(self._attempt.survey(connection))
 
-    def explain(self, error: MpError) -> None:
-        """Add to what ended the batch what was probably meant."""
-        likely = self._attempt.likely()
-        if isinstance(error, BrokerUnreachable) and not error.uncertain:
-            error.hint = self.endpoint.hint or error.hint
-        elif isinstance(error, UnknownTask):
-            error.hint = likely.hint(likely.source_tasks() or likely.live_tasks(self.endpoint)) or error.hint
-        elif isinstance(error, NotFound):
-            likely.suggest_service(error)
+    def explained(self, error: MpError) -> MpError:
+        """What is told of the error that ended the batch."""
+        return self._attempt.explained(error, self.endpoint)

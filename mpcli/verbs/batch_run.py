@@ -8,95 +8,55 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from copy import copy
 from queue import SimpleQueue
 from time import monotonic
+from typing import NamedTuple
 
-from mpcli.bus.naming import TaskName
-from mpcli.errors import BrokerError, BrokerRefused, ExitCode, MpError, NobodyListens, NoReply, NotFound, UsageError
+from mpcli.errors import (
+    BrokerError,
+    BrokerRefused,
+    ExitCode,
+    Interrupted,
+    MpError,
+    NobodyListens,
+    NoReply,
+    NotFound,
+    UnknownTask,
+    UsageError,
+)
 from mpcli.verbs.batch_journal import Journal, mark_of
 from mpcli.verbs.batch_lines import BatchInput, BatchLine
+from mpcli.verbs.batch_result import Result, Summary
 from mpcli.wire.ongoing import Ongoing
 from mpcli.wire.open_caller import OpenCaller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpcli.verbs.batch import TaskCalls
+    from mpcli.verbs.outcome import Outcomes
+    from mpcli.verbs.seen import Outcome
 
 
-_NONE = object()
+class _Ended(NamedTuple):
+    """How an async task ended that was waited for."""
+
+    id: str
+    outcome: Outcome | MpError
 
 
-class Result:
-    """What came of one line: the `error`, or the `value` that the task returned, or for an async task just its `id`.
-
-    `seconds` is from the sending to the end; None for a line that was not sent.
-    """
-
-    __slots__ = ("error", "has_value", "id", "line", "seconds", "value")
-
-    def __init__(
-        self,
-        line: int,
-        value: object = _NONE,
-        error: MpError | None = None,
-        task_id: str = "",
-        seconds: float | None = None,
-    ) -> None:
-        self.line = line
-        self.value = None if value is _NONE else value
-        self.has_value = value is not _NONE
-        self.error = error
-        self.id = task_id
-        self.seconds = seconds
-
-    @property
-    def code(self) -> ExitCode:
-        """The exit code that a call of this line alone would have."""
-        return self.error.exit_code if self.error is not None else ExitCode.OK
-
-
-class Summary:
-    """How far a batch has come. `total` lines, None when they are not known before they are read; `skipped` were done
-    by an earlier run. `unsent` are lines that were begun and surely did not run; `begin_again` is the first one that
-    was not begun, None when all were. `fatal` is the error that ended the batch before its end."""
-
-    def __init__(self, name: TaskName, total: int | None, journal: str) -> None:
-        self.name = name
-        self.total = total
-        self.journal = journal
-        self.began = monotonic()
-        self.ok = 0
-        self.failed: dict[ExitCode, int] = {}
-        self.skipped = 0
-        self.unsent: list[int] = []
-        self.begin_again: int | None = 1
-        self.fatal: MpError | None = None
-        self.interrupted = False
-
-    @property
-    def done(self) -> int:
-        """Lines that have a result."""
-        return self.ok + sum(self.failed.values())
-
-    @property
-    def code(self) -> int:
-        """The highest exit code of all lines."""
-        return int(max(self.failed, default=ExitCode.OK))
-
-    def count(self, result: Result) -> None:
-        """Another result."""
-        if result.error is None:
-            self.ok += 1
-        else:
-            self.failed[result.code] = self.failed.get(result.code, 0) + 1
+class _UnderWay(NamedTuple):
+    line: BatchLine
+    ongoing: Ongoing
 
 
 class _Interrupt:
     """Somebody wants the batch to end."""
 
 
-_Event = BatchLine | Ongoing | MpError | _Interrupt | None
+# Lines as they are read, an error or None at their end; calls and tasks as they end.
+_Event = BatchLine | Ongoing | _Ended | MpError | _Interrupt | None
 
 
 class Batch:
@@ -122,11 +82,11 @@ class Batch:
         self._journal = journal
         self._concurrency = concurrency
         self._retry = retry
-        # Lines as they are read, an error or None at their end; calls as they end.
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._room = threading.Semaphore(self._concurrency)
         self._stopping = False
-        self._under_way: dict[str, BatchLine] = {}
+        self._under_way: dict[str, _UnderWay] = {}
+        self._outcomes: Outcomes | None = None
         self._ended: list[Result] = []
         self._never_ran: list[int] = []
 
@@ -136,10 +96,13 @@ class Batch:
 
     def __iter__(self) -> Iterator[list[Result]]:
         """Do it."""
+        url, name = self._calls.endpoint.url, f"mp call {self._calls.name} --batch"
         try:
-            self._calls.survey()
-            name = f"mp call {self._calls.name} --batch"
-            with OpenCaller(self._calls.endpoint.url, name=name, reconnects=False) as caller:
+            with ExitStack() as stack:
+                self._calls.survey()
+                if self._calls.waits:
+                    self._outcomes = self._listen(stack, url)
+                caller = stack.enter_context(OpenCaller(url, name=name, reconnects=False))
                 threading.Thread(target=self._read, name="mp batch input", daemon=True).start()
                 yield from self._run(caller)
         except MpError as error:
@@ -148,6 +111,18 @@ class Batch:
             self._stop()
             if self._journal is not None:
                 self._journal.close()
+
+    def _listen(self, stack: ExitStack, url: str) -> Outcomes:
+        """Before anything is sent, so that nothing is missed."""
+        from mpcli.verbs.follow import Follower
+        from mpcli.verbs.outcome import Outcomes
+
+        follower = stack.enter_context(Follower(url))
+
+        def told(task_id: str, outcome: Outcome | MpError) -> None:
+            self._events.put(_Ended(task_id, outcome))
+
+        return stack.enter_context(closing(Outcomes(follower, url, self._calls.name, self._calls.timeout, told)))
 
     def _run(self, caller: OpenCaller) -> Iterator[list[Result]]:
         more = True
@@ -180,14 +155,14 @@ class Batch:
             if self._stopping or not self._begin(caller, event):
                 self._room.release()
         elif isinstance(event, Ongoing):
-            self._room.release()
-            line = self._under_way.pop(event.id, None)
-            if line is not None:  # else it was interrupted
-                self._take(line, event)
+            if event.error is not None or self._outcomes is None:  # else its end is waited for
+                self._take(event.id, event.error)
+        elif isinstance(event, _Ended):
+            self._take(event.id, event.outcome)
         elif isinstance(event, MpError):
             raise event
         elif isinstance(event, _Interrupt):
-            self._give_up()
+            self._give_up(caller)
         else:
             self.summary.begin_again = None
 
@@ -206,8 +181,9 @@ class Batch:
             return False
         if self._journal is not None:
             self._journal.sending(line.number, line.text, message.id)
-        self._under_way[message.id] = line
-        self._calls.send(caller, message, self._events.put)
+        if self._outcomes is not None:
+            self._outcomes.expect(message.id)
+        self._under_way[message.id] = _UnderWay(line, self._calls.send(caller, message, self._events.put))
         return True
 
     def _was_done(self, line: BatchLine) -> bool:
@@ -232,18 +208,33 @@ class Batch:
             self.summary.skipped += 1
         return True
 
-    def _take(self, line: BatchLine, ongoing: Ongoing) -> None:
-        error = ongoing.error
-        if isinstance(error, NotFound) or (isinstance(error, BrokerError) and not ongoing.sent):
+    def _take(self, task_id: str, outcome: Outcome | MpError | None) -> None:
+        """A call came to its end, and its line has a result; or the task surely did not run, and it has none."""
+        if (found := self._under_way.pop(task_id, None)) is None:
+            return  # it was interrupted, or its end was told before
+        self._room.release()
+        if self._outcomes is not None:
+            self._outcomes.forget(task_id)
+        line, ongoing = found
+        error = outcome if isinstance(outcome, MpError) else None
+        is_lines_own = self._is_lines_own(ongoing, error)
+        is_unknown = isinstance(error, NotFound) and not is_lines_own
+        if is_unknown or (isinstance(error, BrokerError | Interrupted) and not ongoing.sent):
             self._never_ran.append(line.number)
             self.summary.unsent.append(line.number)
         else:
-            is_id = error is None and not ongoing.replies
-            seconds = ongoing.ended - ongoing.began
-            self._ended.append(Result(line.number, _NONE if is_id else ongoing.value, error, ongoing.id, seconds))
-        is_lines_own = isinstance(error, BrokerRefused) and ongoing.sent
-        if isinstance(error, NotFound | NobodyListens | BrokerError) and not is_lines_own:
+            self._ended.append(_result(found, outcome))
+        if error is not None and not is_lines_own:
             self._end(error)
+
+    def _is_lines_own(self, ongoing: Ongoing, error: MpError | None) -> bool:
+        """Whether the other lines need not fare alike."""
+        if isinstance(error, UnknownTask) and self.summary.ok:
+            error.hint = f"other workers of {self._calls.name.queue} have run it: two versions of the service are up"
+            return True
+        if isinstance(error, BrokerRefused):
+            return ongoing.sent
+        return not isinstance(error, NotFound | NobodyListens | BrokerError)
 
     def _hand_on(self) -> Iterator[list[Result]]:
         """Give the results to the caller, and note them when it comes back for more: then they are out."""
@@ -267,16 +258,28 @@ class Batch:
         """What is under way comes to its end; it ended for this reason."""
         self._stop()
         if self.summary.fatal is None:
-            self.summary.fatal = copy(error)  # the line's own error is shown as it is
-            self._calls.explain(self.summary.fatal)
+            self.summary.fatal = self._calls.explained(copy(error))  # the line's own error is shown as it is
 
-    def _give_up(self) -> None:
+    def _give_up(self, caller: OpenCaller) -> None:
+        """Each line under way gets a result that tells what becomes of its task; what ends meanwhile has its own."""
         self._stop()
         self.summary.interrupted = True
-        for task_id, line in self._under_way.items():
-            error = NoReply(
-                f"line {line.number} was interrupted before its result: whether it ran is not known",
-                "a call that no worker has begun expires with its timeout",
-            )
-            self._ended.append(Result(line.number, error=error, task_id=task_id))
-        self._under_way.clear()
+        told = caller.give_up([found.ongoing for found in self._under_way.values()])
+        for task_id, found in list(self._under_way.items()):
+            if task_id in told:
+                self._take(task_id, told[task_id])
+            elif self._outcomes is not None and found.ongoing.error is None and self._outcomes.forget(task_id):
+                name = self._calls.name
+                self._take(task_id, Interrupted(f"interrupted: {name} is waited for no longer; it goes on"))
+
+
+def _result(found: _UnderWay, outcome: Outcome | MpError | None) -> Result:
+    line, ongoing = found
+    seconds = (ongoing.ended if outcome is None else monotonic()) - ongoing.began
+    if isinstance(outcome, MpError):
+        return Result(line.number, error=outcome, task_id=ongoing.id, seconds=seconds)
+    if outcome is not None:
+        return Result(line.number, ended=outcome, task_id=ongoing.id, seconds=seconds)
+    if not ongoing.replies:
+        return Result(line.number, task_id=ongoing.id, seconds=seconds)
+    return Result(line.number, value=ongoing.value, task_id=ongoing.id, seconds=seconds)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from mpcli.bus.naming import Mode, TaskName
-from mpcli.errors import BrokerUnreachable, Interrupted, UnknownService, UnknownTask, UsageError
+from mpcli.errors import BrokerUnreachable, Interrupted, MpError, NotFound, UnknownService, UnknownTask, UsageError
 from mpcli.platform.contexts import Ask, Context, Endpoint, allow_write, resolve
 
 TYPE_CHECKING = False
@@ -136,23 +136,16 @@ def call_in(
     if check:
         args, kwargs = attempt.check(args, kwargs, url)
     allow_write(around, f"call {name}", yes, ask)
+    endpoint = None
     try:
         endpoint = attempt.endpoint(url)
-        try:
-            if name.mode is Mode.SYNC:
-                return Outcome(name.mode, value=attempt.call(endpoint, args, kwargs, timeout))
-            if wait:
-                return attempt.send_and_wait(endpoint, args, kwargs, timeout)
-            return Outcome(name.mode, task_id=attempt.send(endpoint, args, kwargs))
-        except BrokerUnreachable as error:
-            if not error.uncertain:
-                error.hint = endpoint.hint or error.hint
-            raise
-    except (BrokerUnreachable, UnknownService) as error:
-        likely = attempt.likely()
-        likely.refuse_typo()
-        likely.suggest_service(error)
-        raise
+        if name.mode is Mode.SYNC:
+            return Outcome(name.mode, value=attempt.call(endpoint, args, kwargs, timeout))
+        if wait:
+            return attempt.send_and_wait(endpoint, args, kwargs, timeout)
+        return Outcome(name.mode, task_id=attempt.send(endpoint, args, kwargs))
+    except (BrokerUnreachable, NotFound) as error:
+        raise attempt.explained(error, endpoint) from None
 
 
 def check_timeout(timeout: float) -> None:
@@ -220,19 +213,30 @@ class Attempt:
             self.likely().refuse_typo()
             self.note(f"nobody is listening on {self.name.queue}; waiting {timeout:g} s for a worker to come")
 
-        try:
-            if self.lines is not None:
-                return self.lines.call(endpoint.url, self.name, args, kwargs, timeout=timeout, nobody=nobody)
-            from mpcli.wire.call import call
+        if self.lines is not None:
+            return self.lines.call(endpoint.url, self.name, args, kwargs, timeout=timeout, nobody=nobody)
+        from mpcli.wire.call import call
 
-            return call(
-                endpoint.url, self.name, args, kwargs,
-                timeout=timeout, nobody=nobody, hops=self.hops, told=self.meanwhile,
-            )  # fmt: skip
-        except UnknownTask as error:
-            likely = self.likely()
+        return call(
+            endpoint.url, self.name, args, kwargs,
+            timeout=timeout, nobody=nobody, hops=self.hops, told=self.meanwhile,
+        )  # fmt: skip
+
+    def explained(self, error: MpError, endpoint: Endpoint | None) -> MpError:
+        """The error to tell for this one: with what was probably meant, or that the task's name is wrong."""
+        likely = self.likely()
+        if isinstance(error, UnknownTask):
             error.hint = likely.hint(likely.source_tasks() or likely.live_tasks(endpoint)) or error.hint
-            raise
+            return error
+        if endpoint is not None and isinstance(error, BrokerUnreachable) and not error.uncertain:
+            error.hint = endpoint.hint or error.hint
+        if isinstance(error, BrokerUnreachable | UnknownService):
+            try:
+                likely.refuse_typo()
+            except UnknownTask as typo:
+                return typo
+            likely.suggest_service(error)
+        return error
 
     def send_and_wait(
         self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object], timeout: float

@@ -36,18 +36,24 @@ Told = Callable[[Outcome], None]
 
 
 class Followed:
-    """One task: its `outcomes` so far; `ended` is the final one. `missed`: events may have passed unseen."""
+    """One task: its `outcomes` so far; `ended` is the final one, unless another one comes before `sure_at`, on the
+    clock of `time.monotonic`. `missed`: events may have passed unseen."""
 
-    __slots__ = ("_follower", "_sure_at", "_then", "ended", "id", "missed", "outcomes")
+    __slots__ = ("_follower", "_then", "ended", "id", "missed", "outcomes", "sure_at")
 
     def __init__(self, task_id: str, follower: Follower, then: Told | None) -> None:
         self.id = task_id
         self.outcomes: list[Outcome] = []
         self.ended: Outcome | None = None
         self.missed = False
-        self._sure_at = 0.0
+        self.sure_at = 0.0
         self._follower = follower
         self._then = then
+
+    @property
+    def certain(self) -> Outcome | None:
+        """The final outcome, once no other one can come behind it."""
+        return self.ended if self.sure_at <= monotonic() else None
 
     def wait(self, timeout: float) -> Outcome | None:
         """The final outcome, or None when there was none in so many seconds; Ctrl-C breaks the wait.
@@ -64,7 +70,7 @@ class Followed:
 
     def _left(self, deadline: float) -> float:
         """Seconds for which there is still something to wait for."""
-        return (deadline if self.ended is None else min(deadline, self._sure_at)) - monotonic()
+        return (deadline if self.ended is None else min(deadline, self.sure_at)) - monotonic()
 
     def take(self, outcome: Outcome) -> None:
         """Another outcome, from the follower's thread."""
@@ -72,7 +78,7 @@ class Followed:
             self.outcomes.append(outcome)
             if outcome.is_final:
                 self.ended = outcome
-                self._sure_at = monotonic() + _SECOND_HALF if outcome.what == "rejected" else 0.0
+                self.sure_at = monotonic() + _SECOND_HALF if outcome.what == "rejected" else 0.0
             self._follower.changed.notify_all()
         if self._then is not None:
             self._then(outcome)

@@ -59,8 +59,10 @@ class Likely:
         except (MpError, OSError):
             return []  # this is only to explain another failure, which is the one to be told
 
-    def live_tasks(self, endpoint: Endpoint) -> list[str]:
+    def live_tasks(self, endpoint: Endpoint | None) -> list[str]:
         """The names that the workers of the queue know; none when they cannot be asked."""
+        if endpoint is None:
+            return []
         from mpcli.wire.control import Control
         from mpcli.wire.handshake import connect
 

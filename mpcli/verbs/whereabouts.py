@@ -1,18 +1,18 @@
-"""Where an async task is that nothing was heard of: in its queue, with a worker, done, and with whom."""
+"""Where async tasks are that nothing was heard of: in their queue, with a worker, done, and with whom."""
 
 from __future__ import annotations
 
-from time import monotonic, time
+from time import time
 
 from mpcli.bus.naming import TaskName
-from mpcli.wire.control import Control
+from mpcli.wire.control import Control, Held
 from mpcli.wire.handshake import connect
 
 _ANSWER_WAIT = 1.0
 
 
 class Whereabouts:
-    """What broker and workers say now. `waiting` messages and `consumers` are the queue's.
+    """What broker and workers say now of a task. `waiting` messages and `consumers` are its queue's.
 
     `state` is Celery's word for a task that a worker holds: `active` (running, for `seconds`), `reserved` (to be run
     next), `ready` (held for its eta); empty when none holds it, which is certain when `complete`: every worker of the
@@ -21,13 +21,13 @@ class Whereabouts:
 
     __slots__ = ("complete", "consumers", "seconds", "state", "waiting", "worker")
 
-    def __init__(self, waiting: int, consumers: int) -> None:
+    def __init__(self, waiting: int, consumers: int, complete: bool, held: Held | None) -> None:
         self.waiting = waiting
         self.consumers = consumers
-        self.complete = False
-        self.state = ""
-        self.worker = ""
-        self.seconds: float | None = None
+        self.complete = complete
+        self.state = held.state if held else ""
+        self.worker = held.worker if held else ""
+        self.seconds = max(time() - held.since, 0.0) if held and held.since else None
 
     @property
     def gone(self) -> bool:
@@ -35,38 +35,15 @@ class Whereabouts:
         return self.complete and not self.state and not self.waiting
 
 
-def whereabouts(url: str, name: TaskName, task_id: str) -> Whereabouts:
-    """Ask the broker and the workers of the task's queue, with a second for each. Raises `BrokerError`.
-
-    Source: Celery's `query_task`, `celery.worker.control`.
-    """
+def whereabouts(url: str, name: TaskName, task_ids: list[str]) -> dict[str, Whereabouts]:
+    """Ask the broker and the workers of the tasks' queue, with a second for each. By id; raises `BrokerError`."""
     with connect(url, name="mp call --wait") as connection:
-        return look(Control(connection), name, task_id)
-
-
-def look(control: Control, name: TaskName, task_id: str) -> Whereabouts:
-    """As `whereabouts`, over a connection that is there."""
-    survey = control.listeners(name.queue, wait=_ANSWER_WAIT)
-    found = Whereabouts(survey.waiting, survey.consumers)
-    workers = set(survey.workers)
-    if not workers:
-        return found
-    ticket = control.ask("query_task", {"ids": [task_id]}, sorted(workers))
-    for worker, reply in control.replies(ticket, monotonic() + _ANSWER_WAIT):
-        workers.discard(worker)
-        if isinstance(reply, dict) and task_id in reply:
-            _note(found, worker, reply[task_id])
-        if not workers:
-            break
-    found.complete = survey.complete and not workers
-    return found
-
-
-def _note(found: Whereabouts, worker: str, told: object) -> None:
-    """A worker's answer: the state and what it knows of the task."""
-    if not isinstance(told, list) or len(told) != 2 or not isinstance(told[1], dict):
-        return
-    found.state, found.worker = str(told[0]), worker
-    began = told[1].get("time_start")
-    if isinstance(began, (int, float)):
-        found.seconds = max(time() - began, 0.0)
+        control = Control(connection)
+        survey = control.listeners(name.queue, wait=_ANSWER_WAIT)
+        workers = list(survey.workers)
+        held = control.holders(task_ids, workers, _ANSWER_WAIT) if workers else {}
+    complete = survey.complete and held.keys() >= set(workers)
+    by_id = {one.id: one for tasks in held.values() for one in tasks}
+    return {
+        task_id: Whereabouts(survey.waiting, survey.consumers, complete, by_id.get(task_id)) for task_id in task_ids
+    }

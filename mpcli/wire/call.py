@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from mpcli.bus.naming import TaskName
-from mpcli.errors import BrokerError, Interrupted, UnknownService
+from mpcli.errors import BrokerError, Interrupted
 from mpcli.wire.celery_message import Pending, TaskMessage, async_message, read_reply, sync_message
 from mpcli.wire.connection import Connection, First, Incoming
 from mpcli.wire.frames import encode_content
@@ -28,7 +28,7 @@ from mpcli.wire.methods import (
     QUEUE_DECLARE_OK,
 )
 from mpcli.wire.properties import encode_properties
-from mpcli.wire.verdict import not_kept, unconfirmed, undelivered
+from mpcli.wire.verdict import not_kept, unbound, unconfirmed, undelivered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,13 +92,11 @@ def call(
                 hops.mark("published")
             return _await_reply(asker, name, message.id, deadline, nobody, hops, told)
         except TimeoutError:
-            from mpcli.wire.diagnosis import no_reply
+            from mpcli.wire.diagnosis import no_replies
 
-            raise no_reply(asker.control(), name, message.id, timeout) from None
+            raise no_replies(asker.control(), name, {message.id: timeout})[message.id] from None
         except KeyboardInterrupt:
-            from mpcli.wire.interruption import interrupted_call
-
-            raise interrupted_call(asker.control(), name, message.id, deadline) from None
+            raise asker.interrupted(name, message.id, deadline) from None
         finally:
             if hops is not None:
                 hops.finish(connection)
@@ -146,6 +144,19 @@ class _Asker:
 
             self._control = Control(self.connection)
         return self._control
+
+    def interrupted(self, name: TaskName, task_id: str, deadline: float) -> Interrupted:
+        """What to tell after Ctrl-C, when what had not begun was revoked."""
+        from mpcli.wire.interruption import had_ended, interrupted_calls, not_revoked
+
+        control = self.control()
+        try:
+            told = interrupted_calls(control, name, {task_id: deadline})[task_id]
+        except BrokerError as error:
+            return not_revoked(name, deadline, error)
+        if any(passed.method is BASIC_DELIVER and passed.channel == _WORK for passed in control.passed):
+            return had_ended(name)
+        return told
 
     def tell(self, name: TaskName, task_id: str, told: Callable[[str], None]) -> list[Incoming]:
         """Tell what the workers do; what came for the call meanwhile is given back."""
@@ -198,16 +209,12 @@ def _await_reply(
 
 def raise_undelivered(connection: Connection, name: TaskName, incoming: Incoming) -> None:
     """Raise when the broker gives a publish back or closes the channel for it; return when it is something else."""
-    if incoming.method is BASIC_RETURN and _has_queue(connection, name):
-        raise UnknownService(
-            f"the queue {name.queue} exists, but is not bound to the exchange {name.exchange}: {name} went nowhere",
-            "start a worker of it, or `mp up`: that binds it",
-        )
     if error := undelivered(connection.url, name, incoming):
-        raise error
+        raise unbound(name) if incoming.method is BASIC_RETURN and has_queue(connection, name) else error
 
 
-def _has_queue(connection: Connection, name: TaskName) -> bool:
+def has_queue(connection: Connection, name: TaskName) -> bool:
+    """Whether the queue of a task that came back is there; asked once for each connection."""
     try:
         connection.send(look_frames(name.queue, _AGAIN), _LOOK_WAIT)
         connection.answer(QUEUE_DECLARE, channel=_AGAIN, deadline=monotonic() + _LOOK_WAIT)

@@ -197,13 +197,13 @@ def _failure(name: TaskName, result: object, traceback: str) -> RemoteError | Un
             f"{name.service} has no task {name}", f"the worker of {name.queue} that got the call knows no such name"
         )
     error = RemoteError(str(name), kind, text, traceback)
-    error.hint = _failure_hint(name, kind, text, traceback)
+    error.hint = _failure_hint(name, kind, text)
     return error
 
 
-def _failure_hint(name: TaskName, kind: str, text: str, traceback: str) -> str:
+def _failure_hint(name: TaskName, kind: str, text: str) -> str:
     if kind == "EncodeError":
         return "the task ran, but what it returned has no JSON form"
     if kind == "TypeError" and text.startswith(f"{name.task}() "):
         return f"the worker's task does not take these arguments: `mp describe {name}` shows its signature"
-    return "the traceback above is the worker's" if traceback else ""
+    return ""

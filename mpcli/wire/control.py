@@ -74,6 +74,19 @@ class Running:
         self.since = float(since) if isinstance(since, (int, float)) else 0.0
 
 
+class Held:
+    """A task that a worker has: its `id`, and as what, in Celery's word: `active` (it runs, `since` when by the
+    worker's clock, 0 when it does not say), `reserved` (it was only fetched), `ready` (it is held for its eta)."""
+
+    __slots__ = ("id", "since", "state", "worker")
+
+    def __init__(self, worker: str, task_id: str, state: object, told: dict[str, object]) -> None:
+        self.worker = worker
+        self.id = task_id
+        self.state = str(state)
+        self.since = Running(told).since
+
+
 class Control:
     """Remote control over an open connection; one for each connection. Leaves channels 11 and 12 and an exclusive queue
     to it.
@@ -145,23 +158,25 @@ class Control:
             if isinstance(told, list)
         }
 
-    def holders(self, task_id: str, workers: list[str], wait: float = 1.0) -> dict[str, str]:
-        """Which of these workers have the task, and as what: `active`, or `reserved` when it was only fetched."""
-        found = {}
-        for worker, told in self._each("query_task", {"ids": [task_id]}, workers, wait).items():
-            state = told.get(task_id) if isinstance(told, dict) else None
-            if isinstance(state, list) and state:
-                found[worker] = str(state[0])
-        return found
+    def holders(self, task_ids: list[str], workers: list[str], wait: float = 1.0) -> dict[str, list[Held]]:
+        """Which of the tasks these workers have, by worker; one that does not answer within `wait` seconds is absent.
 
-    def revoke(self, task_id: str, workers: list[str]) -> None:
-        """Let these workers drop the task when they meet it; one that has begun runs on.
+        Source: Celery's `query_task`, `celery.worker.control`.
+        """
+        return {
+            worker: [Held(worker, task_id, *one) for task_id, one in told.items() if _is_state(one)]
+            for worker, told in self._each("query_task", {"ids": task_ids}, workers, wait).items()
+            if isinstance(told, dict)
+        }
+
+    def revoke(self, task_ids: list[str], workers: list[str]) -> None:
+        """Let these workers drop the tasks when they meet them; one that has begun runs on.
 
         Not for all workers at once: a worker of Celery 5.7 with results on rpc:// looks for a result of the task before
         it revokes it, and so makes a result queue of its own, which stays for a day (celery.worker.control._revoke).
         """
-        if workers:
-            self.ask("revoke", {"task_id": task_id}, workers)
+        if task_ids and workers:
+            self.ask("revoke", {"task_id": task_ids}, workers)
 
     def settings(self, workers: list[str], names: tuple[str, ...], wait: float = 1.0) -> dict[str, dict[str, object]]:
         """Those of these workers' settings that they tell, by worker. Celery itself leaves secrets out."""
@@ -254,6 +269,10 @@ def _answers(incoming: Incoming, ticket: str) -> list[tuple[str, object]]:
     except (ValueError, RecursionError):
         return []
     return list(reply.items()) if isinstance(reply, dict) else []
+
+
+def _is_state(told: object) -> bool:
+    return isinstance(told, list) and len(told) == 2 and isinstance(told[1], dict)
 
 
 def _own_tasks(queue: str, told: list[object]) -> list[str] | None:

@@ -1,17 +1,19 @@
-"""Why a call got no answer: what the broker says of the queue, and its workers of themselves.
+"""Why calls got no answer: what the broker says of the queue, and its workers of themselves.
 
 The workers are asked through Celery's remote control, which a pool's worker answers while the pool is busy: what they
-run and since when, where they put results, what content they accept. Only spent when a call has failed.
+run and since when, where they put results, what content they accept. Only spent when a call has failed; for any number
+of calls that wait for the same queue the questions are asked once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import localtime, strftime, time
 
 from mpcli.bus.naming import TaskName
 from mpcli.errors import BrokerError, NoReply
 from mpcli.wire.control import Control, Running, Survey
-from mpcli.wire.verdict import held_back, unanswered, unexplained
+from mpcli.wire.verdict import held_back, nobody_listens, unexplained
 
 # Seconds for those that are known to be there; spent only on one that is stuck.
 _WAIT = 0.6
@@ -36,27 +38,76 @@ def so_far(control: Control, name: TaskName, task_id: str) -> str:
     return f"{name} waits, for {name.queue} is busy: {_shown(running)}{_waiting(survey)}"
 
 
-def no_reply(control: Control, name: TaskName, task_id: str, timeout: float) -> NoReply:
-    """The error for a call that was not answered within `timeout` seconds, over the connection that it was made on.
+def no_replies(control: Control, name: TaskName, timeouts: Mapping[str, float]) -> dict[str, NoReply]:
+    """The errors for calls that were not answered, by id; `timeouts` has the seconds that each was given.
 
-    The broker drops the call with its time; where a worker has fetched it and not begun, it is revoked.
+    The broker drops a call with its time; where a worker has fetched one and not begun it, it is revoked.
     """
-    begun = f"no reply from {name} in {timeout:g} s"
-    if control.connection.blocked:
-        return held_back(name, timeout, control.connection.blocked)
+    if blocked := control.connection.blocked:
+        return {task_id: held_back(name, timeout, blocked) for task_id, timeout in timeouts.items()}
     try:
-        survey = control.listeners(name.queue, _WAIT)
-        if survey.exists and not survey.consumers:
-            return unanswered(name, timeout, survey.waiting, 0)
-        if not survey.workers:
-            return _without_answers(begun, name, survey)
-        workers = list(survey.workers)
-        held = control.holders(task_id, workers, _WAIT)
-        control.revoke(task_id, [worker for worker, state in held.items() if state == "reserved"])
-        deaf = _deaf(begun, control.settings(workers, ("result_backend",), _WAIT))
-        return deaf or _busy(begun, name, task_id, survey, control.active(workers, _WAIT))
+        found = _Findings(control, name, list(timeouts))
     except BrokerError as error:
-        return unexplained(name, timeout, error)
+        return {task_id: unexplained(name, timeout, error) for task_id, timeout in timeouts.items()}
+    return {task_id: found.verdict(task_id, timeout) for task_id, timeout in timeouts.items()}
+
+
+class _Findings:
+    """What was found out about a queue whose calls stay without an answer. Raises `BrokerError`."""
+
+    def __init__(self, control: Control, name: TaskName, task_ids: list[str]) -> None:
+        self._name = name
+        self._survey = control.listeners(name.queue, _WAIT)
+        self._settings: dict[str, dict[str, object]] = {}
+        self._running: list[tuple[str, Running]] = []
+        workers = list(self._survey.workers)
+        if not workers:
+            return
+        for worker, held in control.holders(task_ids, workers, _WAIT).items():
+            control.revoke([one.id for one in held if one.state == "reserved"], [worker])
+        self._settings = control.settings(workers, ("result_backend",), _WAIT)
+        active = control.active(workers, _WAIT)
+        self._running = [(worker, task) for worker, tasks in active.items() for task in tasks]
+
+    def verdict(self, task_id: str, timeout: float) -> NoReply:
+        """Of one call."""
+        if self._survey.exists and not self._survey.consumers:
+            return nobody_listens(self._name, timeout)
+        begun = f"no reply from {self._name} in {timeout:g} s"
+        if not self._survey.workers:
+            return _without_answers(begun, self._name, self._survey)
+        return self._deaf(begun) or self._slow(begun, task_id) or self._busy(begun)
+
+    def _deaf(self, begun: str) -> NoReply | None:
+        """Whether a worker is set up so that no answer can come."""
+        for worker, told in self._settings.items():
+            backend = told.get("result_backend")
+            if "result_backend" in told and not str(backend).startswith("rpc"):
+                kept = f"keeps its results in {str(backend).partition(':')[0]}" if backend else "has no result backend"
+                return NoReply(
+                    f"{begun}, and none will come: the worker {worker} {kept}",
+                    "to be called the service must set result_backend to rpc://; the task may well have run",
+                )
+        return None
+
+    def _slow(self, begun: str, task_id: str) -> NoReply | None:
+        for worker, task in self._running:
+            if task.id == task_id:
+                return NoReply(
+                    f"{begun}: it is slow; the worker {worker} has been running it since {since(task)}",
+                    "it runs on, and its result is lost; give it longer with --timeout",
+                )
+        return None
+
+    def _busy(self, begun: str) -> NoReply:
+        survey = self._survey
+        listening, waiting = f"{_listening(survey.consumers)} on {self._name.queue}", _waiting(survey)
+        if self._running:
+            return NoReply(f"{begun}: {listening}, busy: {_shown(self._running)}{waiting}", _RETRY)
+        return NoReply(
+            f"{begun}: {listening} and {'runs' if survey.consumers == 1 else 'run'} nothing now{waiting}",
+            "it ended as its time ran out, or the process that ran it died: look into the worker's log",
+        )
 
 
 def _without_answers(begun: str, name: TaskName, survey: Survey) -> NoReply:
@@ -71,34 +122,6 @@ def _without_answers(begun: str, name: TaskName, survey: Survey) -> NoReply:
         "stopped, stuck, busy in a pool (solo) that answers nothing meanwhile, or without json in accept_content; "
         "a call that it has fetched may still run",
     )
-
-
-def _deaf(begun: str, settings: dict[str, dict[str, object]]) -> NoReply | None:
-    """Whether a worker is set up so that no answer can come."""
-    for worker, told in settings.items():
-        backend = told.get("result_backend")
-        if "result_backend" in told and not str(backend).startswith("rpc"):
-            kept = f"keeps its results in {str(backend).partition(':')[0]}" if backend else "has no result backend"
-            return NoReply(
-                f"{begun}, and none will come: the worker {worker} {kept}",
-                "to be called the service must set result_backend to rpc://; the task may well have run",
-            )
-    return None
-
-
-def _busy(begun: str, name: TaskName, task_id: str, survey: Survey, active: dict[str, list[Running]]) -> NoReply:
-    running = [(worker, task) for worker, tasks in active.items() for task in tasks]
-    for worker, task in running:
-        if task.id == task_id:
-            return NoReply(
-                f"{begun}: it is slow; the worker {worker} has been running it since {since(task)}",
-                "it runs on, and its result is lost; give it longer with --timeout",
-            )
-    listening = f"{_listening(survey.consumers)} on {name.queue}"
-    if running:
-        return NoReply(f"{begun}: {listening}, busy: {_shown(running)}{_waiting(survey)}", _RETRY)
-    idle = f"{begun}: {listening} and {'runs' if survey.consumers == 1 else 'run'} nothing now{_waiting(survey)}"
-    return NoReply(idle, "it ended as its time ran out, or the process that ran it died: look into the worker's log")
 
 
 def _shown(running: list[tuple[str, Running]]) -> str:

@@ -1,60 +1,70 @@
-"""What becomes of a task whose caller pressed Ctrl-C: revoked where it can be, and told what cannot.
+"""What becomes of tasks whose caller pressed Ctrl-C: revoked where they can be, and told what cannot.
 
-Celery's `revoke` makes every running worker drop the task when it meets it; it stops nothing that has begun. Source:
+Celery's `revoke` makes a running worker drop the task when it meets it; it stops nothing that has begun. Source:
 celery.worker.control.revoke. A call that no worker took is besides gone from its queue with its caller's patience.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import monotonic
 
 from mpcli.bus.naming import TaskName
 from mpcli.errors import Interrupted, MpError
 from mpcli.wire.control import Control, Running, Survey
 from mpcli.wire.diagnosis import since
-from mpcli.wire.methods import BASIC_DELIVER
 
 # Seconds; a person waits.
 _WAIT = 0.4
 
 
-def interrupted_call(control: Control, name: TaskName, task_id: str, deadline: float) -> Interrupted:
-    """Revoke the call and ask the workers whether they had begun it. `deadline` is that of the call."""
-    try:
-        survey = control.listeners(name.queue, _WAIT)
-        workers = list(survey.workers)
-        control.revoke(task_id, workers)
-        # Behind the revocation on the same channel: who is asked has heard it.
-        active = control.active(workers, _WAIT) if workers else {}
-    except (MpError, TimeoutError) as error:
-        return Interrupted(
-            f"interrupted: {name} runs on if it had begun{_expiry(deadline)}", f"it could not be revoked: {error}"
-        )
-    if any(passed.method is BASIC_DELIVER and passed.channel == 1 for passed in control.passed):
-        return Interrupted(f"interrupted: {name} had ended already, and its result is thrown away")
-    return _told(name, task_id, survey, active, deadline)
+def interrupted_calls(control: Control, name: TaskName, deadlines: Mapping[str, float]) -> dict[str, Interrupted]:
+    """Revoke these calls and ask the workers whether they had begun them; what to tell of each, by id.
+
+    `deadlines` are theirs, on the clock of `time.monotonic`. Raises `BrokerError`.
+    """
+    survey = control.listeners(name.queue, _WAIT)
+    workers = list(survey.workers)
+    control.revoke(list(deadlines), workers)
+    # Behind the revocation on the same channel: who is asked has heard it.
+    active = control.active(workers, _WAIT) if workers else {}
+    running = {task.id: (worker, task) for worker, tasks in active.items() for task in tasks}
+    complete = 0 < survey.consumers <= len(active)
+    return {
+        task_id: _told(name, running.get(task_id), survey, complete, deadline)
+        for task_id, deadline in deadlines.items()
+    }
 
 
 def _told(
-    name: TaskName, task_id: str, survey: Survey, active: dict[str, list[Running]], deadline: float
+    name: TaskName, running: tuple[str, Running] | None, survey: Survey, complete: bool, deadline: float
 ) -> Interrupted:
-    for worker, tasks in active.items():
-        for task in tasks:
-            if task.id == task_id:
-                return Interrupted(
-                    f"interrupted: {name} had begun, runs on, and its result is lost",
-                    f"the worker {worker} has been running it since {since(task)}",
-                )
+    if running is not None:
+        worker, task = running
+        return Interrupted(
+            f"interrupted: {name} had begun, runs on, and its result is lost",
+            f"the worker {worker} has been running it since {since(task)}",
+        )
     if not survey.consumers:
         return Interrupted(
             f"interrupted: {name} had not begun, for nobody is listening on {name.queue}{_expiry(deadline)}"
         )
-    if len(active) < survey.consumers:
-        return Interrupted(
-            f"interrupted: {name} was revoked; if it had begun it runs on{_expiry(deadline)}",
-            "not every worker could say whether it had",
-        )
-    return Interrupted(f"interrupted: {name} had not begun and will not run, for it was revoked")
+    if complete:
+        return Interrupted(f"interrupted: {name} had not begun and will not run, for it was revoked")
+    revoked = "was revoked; if it had begun it runs on" if survey.workers else "runs on if it had begun"
+    return Interrupted(f"interrupted: {name} {revoked}{_expiry(deadline)}", "not every worker could say whether it had")
+
+
+def not_revoked(name: TaskName, deadline: float, error: MpError) -> Interrupted:
+    """For a call whose workers could not be reached, for this reason."""
+    return Interrupted(
+        f"interrupted: {name} runs on if it had begun{_expiry(deadline)}", f"it could not be revoked: {error}"
+    )
+
+
+def had_ended(name: TaskName) -> Interrupted:
+    """For a call whose reply was there as it was given up."""
+    return Interrupted(f"interrupted: {name} had ended already, and its result is thrown away")
 
 
 def _expiry(deadline: float) -> str:

@@ -7,6 +7,8 @@ reply-to gets the replies to what was published on its channel, and confirms are
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mpcli.errors import BrokerRefused, MpError
 from mpcli.wire.celery_message import Pending, TaskMessage, read_reply
 from mpcli.wire.connection import Connection, Incoming
@@ -44,9 +46,10 @@ class _Lane:
 
 
 class Lanes:
-    """The lanes of one connection."""
+    """The lanes of one connection. `returned` settles what the broker gives back, for this reason."""
 
-    def __init__(self) -> None:
+    def __init__(self, returned: Callable[[Ongoing, MpError], None]) -> None:
+        self._returned = returned
         self._by_key: dict[tuple[str, bool], _Lane] = {}
         self._by_channel: dict[int, _Lane] = {}
         self._free: list[int] = []
@@ -89,19 +92,29 @@ class Lanes:
             lane.open.pop(ongoing.id, None)
 
     def take(self, connection: Connection, incoming: Incoming) -> list[Ongoing]:
-        """Settle what this answers; the ones that are settled."""
+        """Settle what this answers, or have it settled; the ones that need no lane any more."""
         lane = self._by_channel.get(incoming.channel)
         if lane is None:
             return []
         if incoming.method is BASIC_DELIVER:
             return _replied(lane, incoming)
         if incoming.method is BASIC_RETURN:
-            return _returned(lane, connection, incoming)
+            return self._came_back(lane, connection, incoming)
         if incoming.method in (BASIC_ACK, BASIC_NACK):
             return _confirmed(lane, connection, incoming)
         if incoming.method is CHANNEL_CLOSE:
             return self._closed(lane, connection, incoming)
         return []
+
+    def _came_back(self, lane: _Lane, connection: Connection, incoming: Incoming) -> list[Ongoing]:
+        """The message carries its id. The confirm of a send that comes back follows, and finds nothing."""
+        task_id = str(incoming.properties.get("correlation_id"))
+        keys = [task_id] if task_id in lane.open else [key for key, one in lane.open.items() if one.id == task_id]
+        returned = [lane.open.pop(key) for key in keys]
+        for ongoing in returned:
+            if error := undelivered(connection.url, ongoing.name, incoming):
+                self._returned(ongoing, error)
+        return returned
 
     def _closed(self, lane: _Lane, connection: Connection, incoming: Incoming) -> list[Ongoing]:
         del self._by_key[lane.key], self._by_channel[lane.channel]
@@ -124,16 +137,6 @@ def _replied(lane: _Lane, incoming: Incoming) -> list[Ongoing]:
     except MpError as error:
         ongoing.finish(error=error)
     del lane.open[ongoing.id]
-    return [ongoing]
-
-
-def _returned(lane: _Lane, connection: Connection, incoming: Incoming) -> list[Ongoing]:
-    """The message carries its id. Of a send that comes back the confirm follows, and finds it settled."""
-    task_id = str(incoming.properties.get("correlation_id"))
-    ongoing = lane.open.pop(task_id, None) or next((one for one in lane.open.values() if one.id == task_id), None)
-    if ongoing is None:
-        return []
-    ongoing.finish(error=undelivered(connection.url, ongoing.name, incoming))
     return [ongoing]
 
 

@@ -18,17 +18,21 @@ from mpcli.wire.looks import Look, Looks
 from mpcli.wire.methods import CONNECTION_CLOSE
 from mpcli.wire.ongoing import Ongoing
 from mpcli.wire.refusal import connection_refusal
-from mpcli.wire.verdict import held_back, unanswered, unconfirmed, unexplained
+from mpcli.wire.verdict import held_back, unconfirmed, unexplained
+
+Explain = Callable[[Ongoing, MpError | None], None]
 
 NEVER = float("inf")
-_DIAGNOSIS_WAIT = 1.0
 _CHANNELS = 1023  # RabbitMQ allows 2047 unless told otherwise; one of less is taken at its word
 
 
 class Line:
-    """One connection, or none at the moment. `due` is when to call `expire`, on the clock of `time.monotonic`."""
+    """One connection, or none at the moment. `due` is when to call `expire`, on the clock of `time.monotonic`.
 
-    def __init__(self, urls: str, name: str, heartbeat: int, reconnects: bool) -> None:
+    `explain` settles, in its own time, a call that was not answered, or one that came back for the reason that it gets.
+    """
+
+    def __init__(self, urls: str, name: str, heartbeat: int, reconnects: bool, explain: Explain) -> None:
         self.connection: Connection | None = None
         self.due = NEVER
         self._urls = urls
@@ -36,12 +40,12 @@ class Line:
         self._heartbeat = heartbeat
         self._reconnects = reconnects
         self._broke: MpError | None = None
-        self._lanes = Lanes()
+        self._explain = explain
+        self._lanes = Lanes(explain)
         self._looks = Looks(1)
         self._unsent: deque[Ongoing] = deque()
-        # Everything that is not settled, by id; and of what is past its deadline, until when the reason is awaited.
+        # Everything that is not settled, by id, save what is with `explain`.
         self._open: dict[str, Ongoing] = {}
-        self._explaining: dict[str, float] = {}
         self._out: list[bytes] = []
 
     @property
@@ -57,8 +61,8 @@ class Line:
             self._unsent.append(ongoing)
             self._open[ongoing.id] = ongoing
             self.due = min(self.due, ongoing.deadline)
-        elif self._open.pop(ongoing.id, None) is not None:
-            self._lanes.forget(ongoing)
+        else:
+            self._forget(ongoing)
 
     # -- in and out ------------------------------------------------------------------------------------------------
 
@@ -104,7 +108,7 @@ class Line:
             return
 
         def first(frame_max: int) -> bytes:
-            self._lanes, self._looks = Lanes(), Looks(1)
+            self._lanes, self._looks = Lanes(self._explain), Looks(1)
             return b"".join([self._frames(ongoing, frame_max, _CHANNELS) for ongoing in waiting])
 
         self.connection = connect(
@@ -119,15 +123,15 @@ class Line:
             ongoing.message = None
 
     def _frames(self, ongoing: Ongoing, frame_max: int, channel_max: int) -> bytes:
-        message = ongoing.message
+        message = ongoing.hand_out()
         if message is None:
             return b""  # it was cancelled this moment
         try:
             frames = self._lanes.frames(ongoing, message, frame_max, channel_max)
         except MpError as error:
+            ongoing.sent = False
             ongoing.finish(error=error)
             return b""
-        ongoing.sent = True
         return frames + (self._looks.ask(ongoing.name.queue, _teller(ongoing)) if ongoing.looks else b"")
 
     # -- deadlines and ends ----------------------------------------------------------------------------------------
@@ -136,37 +140,33 @@ class Line:
         """Settle what is due, and find out when the next one is. Raises `BrokerError`."""
         now = monotonic()
         for ongoing in [one for one in self._open.values() if one.done or one.deadline <= now]:
-            explained_by = self._explaining.get(ongoing.id, 0.0)
-            if ongoing.done or (explained_by and explained_by <= now):
-                self._settle(ongoing, unexplained(ongoing.name, ongoing.timeout, self._silent()))
-            elif not explained_by:
+            if ongoing.done:
+                self._forget(ongoing)
+            else:
                 self._give_up(ongoing)
-        self.due = min((self._explaining.get(one.id, one.deadline) for one in self._open.values()), default=NEVER)
+        self.due = min((one.deadline for one in self._open.values()), default=NEVER)
 
     def _give_up(self, ongoing: Ongoing) -> None:
-        """The deadline is over: say why there was no answer, or ask the broker for the reason."""
+        """The deadline is over: say why there was no answer, or have it found out."""
         connection, name, timeout = self.connection, ongoing.name, ongoing.timeout
         if connection is None:
-            self._settle(ongoing, unexplained(name, timeout, self._silent()))
+            self._settle(ongoing, unexplained(name, timeout, BrokerUnreachable("the broker does not answer in time")))
         elif not ongoing.replies:
             self._settle(ongoing, unconfirmed(connection.url, name, timeout, connection.blocked))
         elif connection.blocked or not ongoing.sent:
             self._settle(ongoing, held_back(name, timeout, connection.blocked))
         else:
-            self._lanes.forget(ongoing)
-            self._explaining[ongoing.id] = monotonic() + _DIAGNOSIS_WAIT
-            if frames := self._looks.ask(name.queue, lambda look: self._settle(ongoing, _reason(ongoing, look))):
-                connection.send(frames)
+            self._forget(ongoing)
+            self._explain(ongoing, None)
 
     def _settle(self, ongoing: Ongoing, error: MpError) -> None:
-        self._lanes.forget(ongoing)
-        self._explaining.pop(ongoing.id, None)
-        self._open.pop(ongoing.id, None)
+        self._forget(ongoing)
         ongoing.finish(error=error)
 
-    def _silent(self) -> BrokerUnreachable:
-        address = self.connection.url.address if self.connection else "the broker"
-        return BrokerUnreachable(f"the broker at {address} does not answer in time")
+    def _forget(self, ongoing: Ongoing) -> None:
+        """It is done, or with somebody else."""
+        if self._open.pop(ongoing.id, None) is not None:
+            self._lanes.forget(ongoing)
 
     def lose(self, error: MpError) -> None:
         """The connection is gone, or there was none to be had: what was sent fails, what was not is sent over the next
@@ -174,7 +174,7 @@ class Line:
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.abort()
-        self._lanes, self._looks, self._out = Lanes(), Looks(1), []
+        self._lanes, self._looks, self._out = Lanes(self._explain), Looks(1), []
         if not self._reconnects:
             self._broke = error
             self._unsent.clear()
@@ -199,12 +199,6 @@ def _teller(ongoing: Ongoing) -> Callable[[Look], None]:
             ongoing.nobody_listens()
 
     return tell
-
-
-def _reason(ongoing: Ongoing, look: Look) -> MpError:
-    if look.error:
-        return unexplained(ongoing.name, ongoing.timeout, look.error)
-    return unanswered(ongoing.name, ongoing.timeout, look.waiting, look.consumers)
 
 
 def _lost(error: MpError, ongoing: Ongoing, connected: bool) -> MpError:

@@ -11,8 +11,8 @@ from mpcli.bus.naming import TaskName
 from mpcli.errors import MpError, NoReply
 from mpcli.wire.celery_message import TaskMessage
 
-# Beyond the deadline: time to ask the broker why there was no answer.
-_GRACE = 3.0
+# Beyond the deadline: time to ask broker and workers why there was no answer.
+_GRACE = 10.0
 
 Then = Callable[["Ongoing"], None]
 
@@ -107,6 +107,12 @@ class Ongoing:
         if self.on_cancel is not None:
             self.on_cancel(self)
         return True
+
+    def hand_out(self) -> TaskMessage | None:
+        """The message, which counts as sent from now on; None when it is not wanted any more."""
+        with self._lock:
+            self.sent = self.message is not None
+            return self.message
 
     def finish(self, value: object = None, error: MpError | None = None) -> bool:
         """Settle it, the first time it is called; only then True."""

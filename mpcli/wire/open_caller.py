@@ -5,12 +5,14 @@
     caller.send(name, args, kwargs)                   # blocks until the broker has it; the id
     ongoing = caller.begin(name, args, kwargs, timeout=10, then=queue.put)
     ongoing.result(); ongoing.cancel(); ongoing.done  # from any thread
+    caller.give_up([ongoing])                         # after Ctrl-C: revoked where it can be; what became of it
     ongoing = caller.post(name, message)              # a message of your own (mpcli.wire.celery_message), confirmed
     caller.close()
 
 Thread-safe: a thread of its own reads, writes, answers heartbeats and minds the deadlines; the others hand over and
-wait on an event, which Ctrl-C interrupts, and the other calls go on. `then` is called once, when the call is done, in
-that thread (or in the one that cancels): it must be quick, such as `queue.put`.
+wait on an event, which Ctrl-C interrupts, and the other calls go on. Why a call was not answered, or came back, is
+found out in another one. `then` is called once, when the call is done, in one of these threads (or in the one that
+cancels): it must be quick, such as `queue.put`.
 
 When the connection breaks, what was under way fails with `BrokerUnreachable` and says that it may have run; what was
 not yet written, and the next call, connect again. Nothing is sent twice.
@@ -22,13 +24,14 @@ import os
 import select
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic
 
 from mpcli.bus.naming import TaskName
-from mpcli.errors import BrokerUnreachable, MpError
+from mpcli.errors import BrokerUnreachable, Interrupted, MpError
 from mpcli.wire.celery_message import TaskMessage, async_message, sync_message
+from mpcli.wire.explainer import Explainer
 from mpcli.wire.lanes import REPLY_TO
 from mpcli.wire.line import NEVER, Line
 from mpcli.wire.ongoing import Ongoing, Then
@@ -43,7 +46,8 @@ class OpenCaller:
     """
 
     def __init__(self, urls: str, name: str = "mp", heartbeat: int = 30, reconnects: bool = True) -> None:
-        self._line = Line(urls, name, heartbeat, reconnects)  # the thread's alone
+        self._explainer = Explainer(urls, name)
+        self._line = Line(urls, name, heartbeat, reconnects, self._explainer.explain)  # the thread's alone
         # Shared by all threads, under the lock: what is handed over, and whether the pipe was written to.
         self._lock = threading.Lock()
         self._inbox: deque[Ongoing] = deque()
@@ -116,6 +120,13 @@ class OpenCaller:
         """
         return self._hand_over(Ongoing(name, message, timeout, replies=False, looks=False, then=then))
 
+    def give_up(self, ongoings: Iterable[Ongoing]) -> dict[str, Interrupted]:
+        """Cancel these, as after Ctrl-C, and revoke what no worker has begun; what to tell of each, by id.
+
+        One that comes to its end meanwhile is not among them. Takes three seconds at most.
+        """
+        return self._explainer.give_up(ongoings)
+
     def close(self, timeout: float = 2.0) -> None:
         """Hang up; what is under way fails. Waits `timeout` seconds at most."""
         with self._lock:
@@ -165,6 +176,7 @@ class OpenCaller:
         self._take_over()
         with suppress(MpError):
             self._line.close()
+        self._explainer.close()
         self._close_pipe()
 
     def _turn(self) -> None:

@@ -8,7 +8,6 @@ from mpcli.wire.connection import Incoming
 from mpcli.wire.methods import BASIC_RETURN, CHANNEL_CLOSE
 from mpcli.wire.refusal import NO_ROUTE, NOT_FOUND, channel_refusal
 from mpcli.wire.url import BrokerUrl
-from mpcli.words import counted
 
 
 def undelivered(url: BrokerUrl, name: TaskName, incoming: Incoming) -> MpError | None:
@@ -32,19 +31,19 @@ def undelivered(url: BrokerUrl, name: TaskName, incoming: Incoming) -> MpError |
     return None
 
 
-def unanswered(name: TaskName, timeout: float, waiting: int, consumers: int) -> NoReply:
-    """No reply in `timeout` seconds, while the queue has so many messages and consumers: nobody listens, or all are
-    busy."""
-    begun = f"no reply from {name} in {timeout:g} s"
-    if not consumers:
-        return NobodyListens(
-            f"{begun}: nobody is listening on {name.queue}",
-            f"start a worker: `mp worker {name.queue}` or `mp up`; this call has expired and will not run later",
-        )
-    workers = "1 worker is" if consumers == 1 else f"{consumers} workers are"
-    return NoReply(
-        f"{begun}: {workers} listening on {name.queue}, busy or slow, with {counted(waiting, 'more call')} waiting",
-        "give it longer with --timeout; a task that has begun runs on, one that has not will not run later",
+def unbound(name: TaskName) -> UnknownService:
+    """A publish came back although the queue is there."""
+    return UnknownService(
+        f"the queue {name.queue} exists, but is not bound to the exchange {name.exchange}: {name} went nowhere",
+        "start a worker of it, or `mp up`: that binds it",
+    )
+
+
+def nobody_listens(name: TaskName, timeout: float) -> NobodyListens:
+    """No reply in `timeout` seconds, and the queue has no consumer."""
+    return NobodyListens(
+        f"no reply from {name} in {timeout:g} s: nobody is listening on {name.queue}",
+        f"start a worker: `mp worker {name.queue}` or `mp up`; this call has expired and will not run later",
     )
 
 

@@ -13,7 +13,9 @@ import time
 import pytest
 
 from mpcli.wire.handshake import connect
+from mpcli.wire.message import Message
 from mpcli.wire.methods import EXCHANGE_DECLARE, QUEUE_BIND, QUEUE_DECLARE
+from tests.contract.conftest import EchoService
 
 MP = os.path.join(os.path.dirname(sys.executable), "mp")
 ECHO, MAIL = "mplogin.sync.echo", "mplogin.async.mail"
@@ -98,7 +100,7 @@ def test_failures_are_lines_and_the_worst_is_the_exit_code(broker, folder, echo_
     assert {line: one.get("result") for line, one in told.items() if one["ok"]} == {1: 1, 3: 2, 6: None}
     assert (told[4]["error"]["code"], told[4]["error"]["type"], told[4]["error"]["text"]) == (3, "ValueError", "bad")
     assert told[5]["error"]["code"] == 4
-    assert "busy or slow" in told[5]["error"]["message"]
+    assert "1 worker is listening on mplogin.sync and does not answer when asked" in told[5]["error"]["message"]
     assert "5 of 5 lines: 3 ok, 1 raised, 1 without a reply" in errors
 
 
@@ -117,7 +119,7 @@ def test_a_file_with_a_wrong_line_is_refused_whole_and_a_stream_line_by_line(bro
     code, results, _ = folder.piped("--journal", "journal", "--retry")
     assert (code, [one["line"] for one in results]) == (2, [2, 3, 4])
     assert sum(service.asked.values()) == 1
-    assert folder.run("value=1")[0] == folder.run("--wait")[0] == folder.run("--retry")[0] == 2
+    assert folder.run("value=1")[0] == folder.run("--retry")[0] == 2
 
 
 def test_a_kill_at_any_moment_loses_no_line_and_calls_none_twice(broker, folder, echo_service):
@@ -169,7 +171,7 @@ def test_ctrl_c_tells_what_was_under_way_and_the_rest_goes_on_later(broker, fold
     assert running.returncode == 130
     first = folder.results()
     held = next(one for one in first if one["line"] == 1)
-    assert "was interrupted before its result" in held["error"]["message"]
+    assert "interrupted: mplogin.sync.echo runs on if it had begun; else it expires in" in held["error"]["message"]
     assert "and all behind it" in errors
     code, rest, errors = folder.run("--journal", "journal")
     assert code == 0, errors
@@ -230,6 +232,94 @@ def test_a_reader_that_is_slow_slows_the_calls(broker, folder, echo_service):
     assert running.wait(30) == 0
     running.stdout.close()
     assert len(service.asked) == 3000
+
+
+class Mailer(EchoService):
+    """A worker of async tasks: it tells of each by events, as Celery's does. With `silent`, of its beginning alone."""
+
+    def _serve(self, asked, kwargs):
+        task_id, value = str(asked["correlation_id"]), kwargs.get("value")
+        self.asked[json.dumps(value)] += 1
+        told = [("received", {}), ("started", {})]
+        if kwargs.get("fail"):
+            # As with acks_late and acks_on_failure=False: what is a dead letter too.
+            told += [("rejected", {"requeue": False}), ("failed", {"exception": "ValueError('bad')", "traceback": "x"})]
+        elif not kwargs.get("silent"):
+            told.append(("succeeded", {"result": repr(value), "runtime": 0.25}))
+        body = [{"type": f"task-{what}", "uuid": task_id, "timestamp": time.time(), "hostname": "w@h", **fields}
+                for what, fields in told]  # fmt: skip
+        message = Message.build(
+            "celeryev", "task.multi", {"content_type": "application/json"}, json.dumps(body).encode()
+        )
+        with self._lock:
+            self._connection.send(message.publish_frames(1, 131072, mandatory=False))
+
+
+@pytest.fixture
+def mailer(broker, folder):
+    with connect(broker.url) as connection:
+        connection.request(EXCHANGE_DECLARE, "celeryev", "topic", False, True, False, False, False, {})
+    mailer = Mailer(broker.url, "mplogin.async")
+    yield mailer
+    mailer.close()
+
+
+def test_waiting_for_async_tasks_each_line_tells_how_its_task_ended(broker, folder, mailer):
+    odd = [{"value": 0, "fail": True}, {"value": 0, "silent": True}]
+    folder.lines(*odd, *({"value": n} for n in range(3, 1001)))
+    code, results, errors = folder.run("--wait", "--timeout", "5", task=MAIL)
+    told = {one["line"]: one for one in results}
+    assert code == 4, errors
+    assert sorted(told) == list(range(1, 1001))
+    assert len(results) == 1000
+    assert "1000 of 1000 lines: 998 ok, 1 raised, 1 without a reply" in errors
+    assert {(one["outcome"], one["worker"], one["runtime"]) for one in results if one["ok"]} == {
+        ("succeeded", "w@h", 0.25)
+    }
+    assert all(one["result"] == str(line) for line, one in told.items() if line > 2)
+    failed, silent = told[1]["error"], told[2]["error"]
+    assert (failed["code"], failed["type"], failed["text"], failed["traceback"]) == (3, "ValueError", "'bad'", "x")
+    assert failed["hint"] == f"its id is {told[1]['id']}, its worker w@h"
+    assert silent["message"] == f"{MAIL} has not ended in 5 s: the last that was heard of it: started by worker w@h"
+    until(lambda: broker.queues() == {"mplogin.sync": 0, "mplogin.async": 0})
+
+
+def test_waiting_for_async_tasks_survives_a_kill_and_a_ctrl_c(broker, folder, mailer):
+    # Four at a time, and each run is stuck on its silent ones.
+    silent = [{"value": f"silent {n}", "silent": True} for n in range(4)]
+    folder.lines(*({"value": n} for n in range(100)), *silent, *({"value": n} for n in range(104, 200)))
+    words = ("--wait", "--journal", "journal", "--concurrency", "4", "--timeout", "300")
+    running = folder.start(*words, task=MAIL)
+    until(lambda: len(mailer.asked) == 104 and (folder.path / "journal").read_text().count('"code"') == 100)
+    running.kill()
+    running.communicate()
+    code, results, errors = folder.run(*words, task=MAIL, out="second")
+    assert code == 4, errors
+    assert "100 done before" in errors
+    unknown = [one["line"] for one in results if not one["ok"]]
+    assert unknown == [101, 102, 103, 104]
+    assert sorted(one["line"] for one in results) == list(range(101, 201))
+    assert set(mailer.asked.values()) == {1}
+
+    running = folder.start(*words, "--retry", task=MAIL, out="third")
+    until(lambda: sum(mailer.asked.values()) == 204)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 130
+    running.stderr.close()
+    told = [one["error"] for one in folder.results("third")]
+    assert [one["code"] for one in told] == [130] * 4
+    assert {one["message"] for one in told} == {f"interrupted: {MAIL} is waited for no longer; it goes on"}
+    until(lambda: broker.queues() == {"mplogin.sync": 0, "mplogin.async": 0})
+
+
+def test_waiting_where_nobody_listens_ends_with_the_first_and_the_messages_stay(broker, folder):
+    folder.lines(*({"value": n} for n in range(20)))
+    code, results, errors = folder.run("--wait", "--timeout", "0.5", "--concurrency", "2", task=MAIL)
+    assert code == 4
+    assert [one["error"]["code"] for one in results] == [4, 4]
+    assert all("nobody is listening on mplogin.async" in one["error"]["message"] for one in results)
+    assert "not called: line 3 and all behind it" in errors
+    assert broker.queues()["mplogin.async"] == 2
 
 
 def test_async_tasks_are_all_in_the_queue(broker, folder):

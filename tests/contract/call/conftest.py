@@ -130,7 +130,8 @@ def told_in_time(attempt, unless="nothing"):
     deadline = time.monotonic() + 60
     while True:
         ended = attempt()
-        if not _TOO_SLOW.search(ended.errors) or re.search(unless, ended.errors) or time.monotonic() > deadline:
+        told = ended.output + ended.errors
+        if not _TOO_SLOW.search(told) or re.search(unless, told) or time.monotonic() > deadline:
             return ended
 
 
@@ -188,9 +189,9 @@ class Place:
             stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
-    def ended(self, words, **environ):
-        """Run `mp call` with these words."""
-        return finish(self.mp(words, **environ))
+    def ended(self, words, lines=None, **environ):
+        """Run `mp call` with these words, and with these lines in a pipe."""
+        return finish(self.mp(words, subprocess.DEVNULL if lines is None else subprocess.PIPE, **environ), lines)
 
     def result(self, words, **more):
         """What a call that ends well prints."""
@@ -235,10 +236,10 @@ class Place:
         return self.left() == self.empty
 
 
-def finish(process):
+def finish(process, lines=None):
     """Wait for its end."""
     try:
-        output, errors = process.communicate(timeout=100)
+        output, errors = process.communicate(lines, timeout=100)
     finally:
         process.kill()
     return Ended(process.returncode, output, errors)

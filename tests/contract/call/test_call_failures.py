@@ -7,12 +7,20 @@ and no exchange was left behind.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
+import shlex
 from typing import NamedTuple
 
 import pytest
 
-from tests.contract.call.conftest import told_in_time, until
+from mpcli.bus.naming import TaskName
+from mpcli.cli.arguments import parse_item
+from mpcli.errors import MpError
+from mpcli.render.escape import escape_line
+from mpcli.wire.celery_message import async_message
+from mpcli.wire.open_caller import OpenCaller
+from tests.contract.call.conftest import Ended, told_in_time, until
 
 
 class Failure(NamedTuple):
@@ -161,11 +169,89 @@ def test_it_says_why(place, failure):
     assert "s3cret" not in ended.errors
 
 
+# Without a form on a line, or not for a batch at all.
+NOT_IN_A_BATCH = ("argument without a JSON form", "queue missing, delayed")
+
+
+@pytest.mark.parametrize("failure", [FAILURES[one] for one in FAILURES if one not in NOT_IN_A_BATCH],
+                         ids=[one for one in FAILURES if one not in NOT_IN_A_BATCH])  # fmt: skip
+def test_a_batch_says_the_same_of_a_line(place, failure):
+    """In the line's result, or for what fails for all lines alike as the end of the batch."""
+    url = failure.url.format(**vars(place.broker), url=place.broker.url)
+    words, line = on_a_line(failure.words)
+    with place.busy() if failure.while_busy else contextlib.nullcontext():
+        ended = told_in_time(
+            lambda: place.ended(words, line, MP_SYNC_URL=url, MP_ASYNC_URL=url), unless=failure.message
+        )
+    results = [json.loads(one) for one in ended.output.splitlines()]
+    assert ended.code == failure.code, ended
+    if results:
+        (error,) = [one["error"] for one in results]
+        assert (results[0]["line"], results[0]["ok"], error["code"]) == (1, False, failure.code)
+        message, hint = error["message"], error.get("hint", "")
+        assert error.get("traceback", "").startswith("Traceback" if failure.before == TRACEBACK else "")
+    else:
+        message, hint = (one.removeprefix("mp: ").strip() for one in ended.errors.splitlines()[-2:])
+    assert re.fullmatch(f"(line 1: )?{failure.message}", escape_line(message)), ended
+    assert re.fullmatch(failure.hint, hint) or (failure.hint, hint) == ("the traceback above is the worker's", "")
+    assert "s3cret" not in f"{ended}"
+
+
+def on_a_line(words):
+    """The words of a batch, and its line of input, for the call that these words make."""
+    task, *rest = shlex.split(words)
+    options = [*rest[rest.index("--timeout") :]] if "--timeout" in rest else []
+    arguments = dict(parse_item(item) for item in rest[: len(rest) - len(options)])
+    return shlex.join([task, "--batch", *options]), json.dumps(arguments)
+
+
 def check(ended, failure):
     assert (ended.code, ended.output) == (failure.code, "")
     told = f"{failure.before}mp: {failure.message}\n    {failure.hint}\n"
     assert re.fullmatch(told, ended.errors, re.DOTALL if failure.before else 0), ended.errors
     assert "\x1b" not in ended.errors
+
+
+# What only an asking of the workers, or of the broker, finds out about calls that were sent together.
+OVER_AN_OPEN_LINE = {
+    "mpready.sync.odd": "worker busy",
+    "mploose.sync.x": "binding missing",
+    "mploose.async.x": "binding missing, async",
+    "mpnobody.sync.x": "no consumer",
+    "mpdeaf.sync.x": "content type refused by the worker",
+    "mpmute.sync.x": "no result backend",
+    "mpkeep.sync.x": "result backend other than rpc",
+    "mpnothere.async.x": "exchange missing, async",
+}
+
+
+def test_calls_over_one_open_line_are_explained_each_for_itself(place):
+    """In the words of a cold call."""
+    patience = 0.4
+
+    def attempt():
+        nonlocal patience
+        with place.busy(), OpenCaller(place.broker.url) as caller:
+            begun = {task: start(caller, task, patience) for task in OVER_AN_OPEN_LINE}
+            told = {task: outcome(ongoing) for task, ongoing in begun.items()}
+        until(place.is_idle)
+        patience *= 2
+        return Ended(0, "", "\n".join(told.values()))
+
+    def start(caller, task, timeout):
+        name = TaskName.parse(task)
+        if name.mode == "async":
+            return caller.post(name, async_message(task, [], {}))
+        return caller.begin(name, [], {}, timeout=timeout)
+
+    def outcome(ongoing):
+        with pytest.raises(MpError) as failed:
+            ongoing.result()
+        return failed.value.message
+
+    expected = "\n".join(re.sub(r"0\.4 s", ".+ s", FAILURES[one].message) for one in OVER_AN_OPEN_LINE.values())
+    told = told_in_time(attempt, unless=expected)
+    assert re.fullmatch(expected, told.errors), told.errors
 
 
 def test_a_slow_call_says_that_the_worker_is_at_it(place):

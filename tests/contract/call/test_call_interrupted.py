@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
+import subprocess
 
 from silence import silent_until
 from terminal import Terminal, ctrl
@@ -50,6 +52,38 @@ def test_a_call_that_had_not_begun_never_runs(place):
     gates = []
     assert "had not begun and will not run, for it was revoked" in told_in_time(attempt).errors
     assert not has_begun(gates[-1])
+
+
+def test_the_lines_of_a_batch_are_told_each_what_becomes_of_it(place):
+    """The worker has one process: the first line runs, the others wait, and never will."""
+
+    def attempt():
+        gates[:] = [place.gate() for _ in range(3)]
+        process = place.mp("mpready.sync.wait --batch --timeout 300", subprocess.PIPE)
+        for gate in gates:
+            process.stdin.write(json.dumps({"file": str(gate)}) + "\n")
+        process.stdin.flush()
+        until(lambda: any(map(has_begun, gates)) and place.broker.queues()["mpready.sync"] == 2)
+        process.send_signal(signal.SIGINT)
+        ended = finish(process)
+        for gate in gates:
+            gate.touch()
+        until(place.is_idle)
+        return ended
+
+    gates = []
+    ended = told_in_time(attempt)
+    told = {one["line"]: one["error"] for one in map(json.loads, ended.output.splitlines())}
+    begun = [line for line, gate in enumerate(gates, 1) if has_begun(gate)]
+    assert ended.code == 130
+    assert sorted(told) == [1, 2, 3]
+    assert len(begun) == 1
+    for line, error in told.items():
+        assert error["code"] == 130
+        if line in begun:
+            assert error["message"] == "interrupted: mpready.sync.wait had begun, runs on, and its result is lost"
+        else:
+            assert "had not begun and will not run, for it was revoked" in error["message"]
 
 
 def test_a_call_that_nobody_hears(place):
