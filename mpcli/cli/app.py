@@ -43,8 +43,10 @@ def build_app() -> typer.Typer:
         for module in modules:
             commands, groups = len(app.registered_commands), len(app.registered_groups)
             import_module(f"mpcli.cli.{module}").register(app)
-            for added in (*app.registered_commands[commands:], *app.registered_groups[groups:]):
-                added.rich_help_panel = title
+            for command in app.registered_commands[commands:]:
+                command.rich_help_panel = title
+            for group in app.registered_groups[groups:]:
+                group.rich_help_panel = title
     return app
 
 
