@@ -12,6 +12,7 @@ from time import monotonic, time
 
 from mpcli.bus.naming import Mode, queue_name
 from mpcli.errors import MpError
+from mpcli.wire import aside
 from mpcli.wire.connection import Connection
 from mpcli.wire.control import Control
 from mpcli.wire.handshake import connect
@@ -77,7 +78,7 @@ def ask(urls: Mapping[Mode, str], services: Iterable[str], tasks: list[str] | No
     live, names = Live(), list(services)
     threads = [Thread(target=_ask_one, args=(live, mode, url, names, tasks), daemon=True) for mode, url in urls.items()]
     for thread in threads:
-        thread.start()
+        aside.start(thread)
     for thread in threads:
         thread.join(CONNECT_WAIT + 4 * WORKER_WAIT)
     return live

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
+from mpcli.bus.naming import TaskName
 from mpcli.errors import ExitCode
 from mpcli.platform.contexts import Ask
 from mpcli.render.asking import asker
@@ -20,10 +21,6 @@ from mpcli.shell.events import Copied, Ended, Event, Failure, Interrupted, Leave
 from mpcli.shell.language import cells
 from mpcli.shell.python import remember_source
 from mpcli.shell.session import Session
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from mpcli.wire.ongoing import Ongoing
 
 
 class PlainFront:
@@ -38,7 +35,11 @@ class PlainFront:
         """A line on stderr."""
         print_note(f"mp: {text}")
 
-    def waiting(self, _ongoing: Ongoing) -> AbstractContextManager[None]:
+    def calling(self) -> AbstractContextManager[None]:
+        """Nothing is typed."""
+        return nullcontext()
+
+    def waiting(self, _name: TaskName, _task_id: str) -> AbstractContextManager[None]:
         """Nothing is shown."""
         return nullcontext()
 

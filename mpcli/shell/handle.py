@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from time import monotonic
 
 from mpcli.bus.naming import TaskName
@@ -10,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpcli.verbs.follow import Followed, Follower
     from mpcli.verbs.seen import Outcome
+
+Waiting = Callable[[TaskName, str], AbstractContextManager[None]]
 
 # Celery's words for what a worker holds, in those of its events.
 _HELD = {"active": "started", "reserved": "received", "ready": "received"}
@@ -23,9 +27,19 @@ class Handle:
     """
 
     def __init__(
-        self, name: TaskName, task_id: str, url: str, follower: Follower, timeout: float, due_in: float
+        self,
+        name: TaskName,
+        task_id: str,
+        url: str,
+        follower: Follower,
+        timeout: float,
+        due_in: float,
+        waiting: Waiting,
     ) -> None:
-        """`timeout` is how long `wait` waits unless told otherwise, `due_in` when the task may begin; in seconds."""
+        """`timeout` is how long `wait` waits unless told otherwise, `due_in` when the task may begin; in seconds.
+
+        `waiting` is put around the wait.
+        """
         self.id = task_id
         self.task = str(name)
         self._name = name
@@ -33,6 +47,7 @@ class Handle:
         self._follower = follower
         self._followed: Followed = follower.follow(task_id)
         self._timeout = timeout
+        self._waiting = waiting
         self._due = monotonic() + due_in
 
     @property
@@ -55,7 +70,8 @@ class Handle:
         Raises `RemoteError` when it failed, `NoReply` when it did not end in time, saying what is known.
         """
         try:
-            self._await(timeout)
+            with self._waiting(self._name, self.id):
+                self._await(timeout)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{self.task} goes on; it is only not waited for") from None
         return self

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from threading import Lock
 from time import monotonic
 from typing import TypeVar, cast
 
 from mpcli.bus.naming import Mode, TaskName
 from mpcli.platform.contexts import Context, Endpoint
-from mpcli.shell.handle import Handle
+from mpcli.shell.handle import Handle, Waiting
 from mpcli.shell.interrupts import Interrupts
 
 TYPE_CHECKING = False
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from mpcli.verbs.checking import Checker
     from mpcli.verbs.follow import Follower
     from mpcli.wire.connection import Connection
-    from mpcli.wire.ongoing import Ongoing
     from mpcli.wire.open_caller import OpenCaller
 
 # How long it holds, in seconds, that a worker has a task: a loop of sends does not ask before each.
@@ -31,9 +29,9 @@ T = TypeVar("T")
 
 
 class Lines:
-    """What `mpcli.verbs.call` calls over. `waiting` is put around each wait for a reply."""
+    """What `mpcli.verbs.call` calls over. `waiting` is put around each wait for the end of a task."""
 
-    def __init__(self, interrupts: Interrupts, waiting: Callable[[Ongoing], AbstractContextManager[None]]) -> None:
+    def __init__(self, interrupts: Interrupts, waiting: Waiting) -> None:
         self._interrupts = interrupts
         self._waiting = waiting
         self._lock = Lock()  # the user's code may call from several threads
@@ -76,7 +74,7 @@ class Lines:
         caller = self._caller(url)
         ongoing = caller.begin(name, args, kwargs, timeout=timeout, look=True)
         try:
-            with self._waiting(ongoing):
+            with self._waiting(ongoing.name, ongoing.id):
                 return ongoing.result(nobody)
         except KeyboardInterrupt:
             with self._interrupts.held():
@@ -111,7 +109,7 @@ class Lines:
         """Of a task that was sent just now."""
         url = self.endpoint(around, Mode.ASYNC).url
         follower = self._sent.pop(task_id, None) or self._follower(url)
-        return Handle(name, task_id, url, follower, timeout, due_in)
+        return Handle(name, task_id, url, follower, timeout, due_in, self._waiting)
 
     def close(self) -> None:
         """Hang up."""

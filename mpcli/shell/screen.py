@@ -29,6 +29,7 @@ from mpcli.shell.keys import bindings
 from mpcli.shell.menu import Menu
 from mpcli.shell.session import Session
 from mpcli.shell.theme import depth, style
+from mpcli.shell.typeahead import TypeAhead
 from mpcli.shell.usage import Usage
 from mpcli.shell.waiting import TerminalFront
 from mpcli.shell.watch import Watch
@@ -57,7 +58,8 @@ class Screen:
         self._complete = complete
         self._notice = ""
         self._watch = Watch(session, self._changed)
-        session.front = TerminalFront(session)
+        self._type_ahead = TypeAhead()
+        session.front = TerminalFront(session, self._type_ahead)
         session.on_switch = self._switched
         self._is_drawn = False
         self._remember()
@@ -66,17 +68,17 @@ class Screen:
     def run(self) -> int:
         """Until Ctrl-D, `/quit` or `exit()`."""
         self._session.interrupts.install()
-        while True:
-            try:
-                text = self._prompt.prompt()
-            except KeyboardInterrupt:
-                continue  # Ctrl-C at the prompt drops the line
-            except EOFError:
-                self._watch.stop()
-                return 0
-            if (code := self._run_cell(text)) is not None:
-                self._watch.stop()
-                return code
+        code = None
+        with self._type_ahead.kept():
+            while code is None:
+                try:
+                    code = self._run_cell(self._prompt.prompt())
+                except KeyboardInterrupt:
+                    continue  # Ctrl-C at the prompt drops the line
+                except EOFError:
+                    code = 0
+        self._watch.stop()
+        return code
 
     def _run_cell(self, text: str) -> int | None:
         """Run it and show what came of it; the exit code when the session ends."""
@@ -88,7 +90,9 @@ class Screen:
             self._usage.note(text)
         try:
             with self._session.interrupts.running():
-                for event in self._session.run(text):
+                with self._type_ahead.usual():
+                    events = list(self._session.run(text))
+                for event in events:
                     if isinstance(event, Leave):
                         return event.code
                     show(event, self._session)

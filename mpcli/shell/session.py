@@ -36,7 +36,6 @@ from mpcli.verbs.call import DEFAULT_TIMEOUT, call_in
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpcli.bus.delay import Delay
-    from mpcli.wire.ongoing import Ongoing
 
 
 class Front(Protocol):
@@ -49,8 +48,11 @@ class Front(Protocol):
     def note(self, text: str) -> None:
         """Tell what the caller should know while there is still something to wait for."""
 
-    def waiting(self, ongoing: Ongoing, /) -> AbstractContextManager[None]:
-        """Around the wait for a reply: a front may show that, and what, is waited for."""
+    def calling(self) -> AbstractContextManager[None]:
+        """Around a call: nothing of it reads what is typed, but for the question of `ask`."""
+
+    def waiting(self, name: TaskName, task_id: str, /) -> AbstractContextManager[None]:
+        """Around the wait for the end of a task: a front may show that, and what, is waited for."""
 
 
 class Quiet:
@@ -61,7 +63,11 @@ class Quiet:
     def note(self, text: str) -> None:
         """Nobody wants to know."""
 
-    def waiting(self, _ongoing: Ongoing) -> AbstractContextManager[None]:
+    def calling(self) -> AbstractContextManager[None]:
+        """Nothing is typed."""
+        return nullcontext()
+
+    def waiting(self, _name: TaskName, _task_id: str) -> AbstractContextManager[None]:
         """Nothing to show."""
         return nullcontext()
 
@@ -185,10 +191,14 @@ class Session:
         """Close the connections."""
         self._lines.close()
 
-    def _waiting(self, ongoing: Ongoing) -> AbstractContextManager[None]:
-        return self.front.waiting(ongoing)
+    def _waiting(self, name: TaskName, task_id: str) -> AbstractContextManager[None]:
+        return self.front.waiting(name, task_id)
 
     def _call(self, task: str, args: tuple[object, ...], kwargs: dict[str, object], options: Options) -> object:
+        with self.front.calling():
+            return self._called(task, args, kwargs, options)
+
+    def _called(self, task: str, args: tuple[object, ...], kwargs: dict[str, object], options: Options) -> object:
         timeout = float(str(options.get("timeout", self.timeout)))
         began = time.perf_counter()
         self.arguments[task] = kwargs

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Event, Lock, Thread
 from time import monotonic
 
+from mpcli.bus.naming import TaskName
 from mpcli.errors import MpError
 from mpcli.platform.contexts import Ask, Context
 from mpcli.render.asking import asker
 from mpcli.render.console import print_note
 from mpcli.render.escape import escape_line
+from mpcli.wire import aside
 from mpcli.words import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpcli.shell.session import Session
-    from mpcli.wire.ongoing import Ongoing
+    from mpcli.shell.typeahead import TypeAhead
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FIRST, _EVERY = 0.3, 0.1  # seconds: a call that is faster shows nothing
@@ -33,27 +35,40 @@ _CLEAR = "\r\x1b[K"
 class TerminalFront:
     """Notes, questions and the wait of a session, on a terminal."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, type_ahead: TypeAhead) -> None:
         self._session = session
+        self._type_ahead = type_ahead
         self._spinner: _Spinner | None = None
 
     @property
     def ask(self) -> Ask | None:
         """A line on stderr and one from stdin."""
-        return asker()
+        ask = asker()
+
+        def in_view(question: str) -> bool:
+            with self._type_ahead.usual():
+                self._type_ahead.drop()  # what was typed before the question is no answer to it
+                return ask is not None and ask(question)
+
+        return in_view if ask else None
 
     def note(self, text: str) -> None:
         """A line on stderr, above the spinner where there is one."""
         say = self._spinner.say if self._spinner else print_note
         say(f"mp: {text}")
 
+    def calling(self) -> AbstractContextManager[None]:
+        """What is typed meanwhile is for the next prompt."""
+        return self._type_ahead.kept()
+
     @contextmanager
-    def waiting(self, ongoing: Ongoing, /) -> Iterator[None]:
-        """Show the wait for a reply."""
-        spinner = self._spinner = _Spinner(ongoing, self._session.context)
+    def waiting(self, name: TaskName, task_id: str, /) -> Iterator[None]:
+        """Show the wait for the end of a task."""
+        spinner = self._spinner = _Spinner(name, task_id, self._session.context)
         spinner.start()
         try:
-            yield
+            with self._type_ahead.kept():
+                yield
         finally:
             self._spinner = None
             spinner.stop()
@@ -62,9 +77,9 @@ class TerminalFront:
 class _Spinner:
     """One line that is written again and again, and is gone at the end."""
 
-    def __init__(self, ongoing: Ongoing, context: Context) -> None:
-        self._name = ongoing.name
-        self._id = ongoing.id
+    def __init__(self, name: TaskName, task_id: str, context: Context) -> None:
+        self._name = name
+        self._id = task_id
         self._context = context
         self._began = monotonic()
         self._doing = ""
@@ -73,8 +88,8 @@ class _Spinner:
         self._stopped = Event()
 
     def start(self) -> None:
-        Thread(target=self._spin, name="mp shell spinner", daemon=True).start()
-        Thread(target=self._wonder, name="mp shell wonder", daemon=True).start()
+        aside.start(Thread(target=self._spin, name="mp shell spinner", daemon=True))
+        aside.start(Thread(target=self._wonder, name="mp shell wonder", daemon=True))
 
     def stop(self) -> None:
         self._stopped.set()
@@ -107,7 +122,7 @@ class _Spinner:
         from shutil import get_terminal_size
 
         seconds = monotonic() - self._began
-        text = f"{sign} {self._name}  {seconds:.1f} s" + (f"  {self._doing}" if self._doing else "  Ctrl-C cancels")
+        text = f"{sign} {self._name}  {seconds:.1f} s" + (f"  {self._doing}" if self._doing else "  Ctrl-C gives up")
         # One column less than there are: a full line would begin the next one.
         sys.stderr.write(f"\r{escape_line(text)[: get_terminal_size().columns - 1]}\x1b[K")
         sys.stderr.flush()

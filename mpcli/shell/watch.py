@@ -18,6 +18,7 @@ from time import monotonic
 from mpcli.bus.naming import Mode
 from mpcli.errors import BrokerRefused, MpError
 from mpcli.shell.world import World, load
+from mpcli.wire import aside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ class Watch:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        Thread(target=self._catalog, name="mp shell catalog", daemon=True).start()
+        aside.start(Thread(target=self._catalog, name="mp shell catalog", daemon=True))
         for mode in Mode:
-            Thread(target=self._broker, args=(mode,), name=f"mp shell {mode}", daemon=True).start()
+            aside.start(Thread(target=self._broker, args=(mode,), name=f"mp shell {mode}", daemon=True))
 
     def stop(self) -> None:
         """Look no more; the threads end within a moment."""

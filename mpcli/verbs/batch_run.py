@@ -29,6 +29,7 @@ from mpcli.errors import (
 from mpcli.verbs.batch_journal import Journal, mark_of
 from mpcli.verbs.batch_lines import BatchInput, BatchLine
 from mpcli.verbs.batch_result import Result, Summary
+from mpcli.wire import aside
 from mpcli.wire.ongoing import Ongoing
 from mpcli.wire.open_caller import OpenCaller
 
@@ -103,7 +104,7 @@ class Batch:
                 if self._calls.waits:
                     self._outcomes = self._listen(stack, url)
                 caller = stack.enter_context(OpenCaller(url, name=name, reconnects=False))
-                threading.Thread(target=self._read, name="mp batch input", daemon=True).start()
+                aside.start(threading.Thread(target=self._read, name="mp batch input", daemon=True))
                 yield from self._run(caller)
         except MpError as error:
             self._end(error)

@@ -22,6 +22,7 @@ from time import monotonic
 
 from mpcli.errors import MpError
 from mpcli.verbs.seen import Outcome
+from mpcli.wire import aside
 from mpcli.wire.events import EVENT_EXCHANGE, EVENT_PATTERN, TaskEvent, task_events
 from mpcli.wire.tap import Source
 from mpcli.wire.taps import Arrived, Dropped, Event, Exchange, Gap, Place, Ready, watch
@@ -101,7 +102,7 @@ class Follower:
         self._ready = threading.Event()
         self._stop_read, self._stop_write = os.pipe()
         self._thread = threading.Thread(target=self._run, name="mp follower", daemon=True)
-        self._thread.start()
+        aside.start(self._thread)
         try:
             self._ready.wait()  # opening a tap has a deadline of its own
         except BaseException:

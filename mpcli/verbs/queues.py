@@ -14,6 +14,7 @@ from mpcli.bus.naming import Mode, check_service, dead_letter_queue, queue_name
 from mpcli.errors import BrokerError, BrokerRefused, ConfigError, InvalidName, MpError, NotFound, UsageError
 from mpcli.platform.contexts import Context, resolve
 from mpcli.verbs.queue_place import is_dead, services, suggestion, told
+from mpcli.wire import aside
 from mpcli.wire.connection import Connection
 from mpcli.wire.handshake import connect
 from mpcli.wire.holding import Counts
@@ -302,7 +303,7 @@ def _together(work: list[Callable[[], list[QueueRow]]]) -> list[list[QueueRow] |
 
     threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(len(work))]
     for thread in threads:
-        thread.start()
+        aside.start(thread)
     for thread in threads:
         thread.join()
     return results

@@ -17,6 +17,7 @@ from mpcli.verbs.seen import Seen
 from mpcli.verbs.selection import Selection
 from mpcli.verbs.tail import absent_services, known_services, message_kinds, places_of
 from mpcli.verbs.trace import Collector, Trace, checked
+from mpcli.wire import aside
 from mpcli.wire.celery_message import origin
 from mpcli.wire.events import task_events
 from mpcli.wire.taps import Arrived, Dropped, Event, Gap, Ready, watch
@@ -117,7 +118,7 @@ class _Call:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        aside.start(self._thread)
 
     def _run(self) -> None:
         try:

@@ -30,6 +30,7 @@ from time import monotonic
 
 from mpcli.bus.naming import TaskName
 from mpcli.errors import BrokerUnreachable, Interrupted, MpError
+from mpcli.wire import aside
 from mpcli.wire.celery_message import TaskMessage, async_message, sync_message
 from mpcli.wire.explainer import Explainer
 from mpcli.wire.lanes import REPLY_TO
@@ -147,7 +148,7 @@ class OpenCaller:
                 raise BrokerUnreachable(f"{ongoing.name} is not sent: this connection was closed")
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="mp open caller", daemon=True)
-                self._thread.start()
+                aside.start(self._thread)
             self._inbox.append(ongoing)
             self._wake()
         return ongoing

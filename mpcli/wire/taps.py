@@ -8,6 +8,7 @@ from selectors import EVENT_READ, DefaultSelector
 from time import monotonic, time
 
 from mpcli.errors import BrokerError, BrokerRefused, BrokerUnreachable, MpError
+from mpcli.wire import aside
 from mpcli.wire.message import Message
 from mpcli.wire.refusal import ACCESS_REFUSED, NOT_ALLOWED
 from mpcli.wire.tap import MAX_MESSAGES, Source, Tap, open_tap
@@ -123,7 +124,7 @@ class _Line:
         """Begin to open a tap, aside: a broker that does not answer must not hold up the other one."""
         self._opened = []
         self._thread = threading.Thread(target=self._open, daemon=True)
-        self._thread.start()
+        aside.start(self._thread)
 
     def _open(self) -> None:
         try:

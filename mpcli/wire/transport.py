@@ -62,6 +62,8 @@ def _resolve(url: BrokerUrl, deadline: float) -> list[tuple[int, Address]]:
         return _look_up(host, port)
     import threading
 
+    from mpcli.wire import aside
+
     found: list[list[tuple[int, Address]] | OSError] = []
 
     def work() -> None:
@@ -72,7 +74,7 @@ def _resolve(url: BrokerUrl, deadline: float) -> list[tuple[int, Address]]:
 
     # getaddrinfo knows no deadline; a daemon thread that outlives ours dies with the process.
     thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    aside.start(thread)
     thread.join(_left(deadline))
     result = found[0] if found else TimeoutError()
     if isinstance(result, OSError):

@@ -96,7 +96,33 @@ def test_ctrl_c_ends_the_call_and_never_the_session(opened: Open, shop: Shop) ->
         os.kill(worker, signal.SIGCONT)
     shell.send("6 * 7" + ENTER)
     shell.see(lambda: "42" in shell.lines and shell.line == "local>")
-    assert shell.leave(ctrl("d")) == 0
+    shell.send(ctrl("d"))
+    assert shell.wait() == 0
+
+
+def test_what_is_typed_while_a_call_waits_is_kept_and_not_shown(opened: Open, shop: Shop) -> None:
+    shell = _ready(opened("--timeout", "90", columns=100))
+    worker = _pid(shop, "mpwallet.sync")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        shell.send('"own" + "er" in mpwallet.sync.open(owner="ada")' + ENTER)
+        shell.see("worker listening")
+        assert _heard_by(shell.process.pid) == [shell.process.pid]  # Ctrl-C finds none but the thread that waits
+        shell.send("6 * 7" + ENTER + ctrl("d"))
+        shell.see("worker listening")
+        assert "6 * 7" not in shell.text
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert shell.wait() == 0
+    assert "local> 6 * 7\n42\n" in shell.text
+
+
+def _heard_by(pid: int) -> list[int]:
+    """The threads of a process that take its SIGINT."""
+    tasks = {int(task.name): (task / "status").read_text() for task in Path(f"/proc/{pid}/task").iterdir()}
+    blocked = {task: int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16) for task, status in tasks.items()}  # type: ignore[index]
+    assert len(blocked) > 4
+    return [task for task, signals in blocked.items() if not signals & 1 << (signal.SIGINT - 1)]
 
 
 def test_ctrl_c_in_a_command_and_in_code_leads_back_to_the_prompt(opened: Open) -> None:
@@ -167,7 +193,13 @@ def test_contexts(opened: Open, shop: Shop, tmp_path: Path) -> None:
     shell.see(lambda: " staging asks first │ sync ● async ● │ 4 workers" in shell.bar)
     shell.send(UP + "1")
     shell.see(lambda: shell.line == "staging(confirm)> 1")  # its history is its own
-    shell.send(BACKSPACE + 'mpwallet.sync.open(owner="asked")' + ENTER)
+    typed = tmp_path / "typed"
+    wait = f"from os import path\nprint('be' + 'gun')\nwhile not path.exists('{typed}'): pass\n"
+    shell.send(BACKSPACE + f"\x1b[200~{wait}mpwallet.sync.open(owner='asked')\x1b[201~" + ENTER)
+    shell.see("begun")
+    shell.send("y" + ENTER)  # before the question: it is no answer to it
+    shell.see(lambda: re.search(r"begun\s*y", shell.text))
+    typed.touch()
     shell.see("call mpwallet.sync.open in context staging? [y/N]")
     shell.send("n" + ENTER)
     shell.see("not confirmed")

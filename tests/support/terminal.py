@@ -127,20 +127,6 @@ class Terminal:
                 raise AssertionError(f"it does not end:\n{self.text}")
         return self.process.wait(seconds)
 
-    def leave(self, keys: str, seconds: float = DEADLINE) -> int:
-        """The exit code, once these keys have ended it. They are pressed again after a second, as a person does: what
-        is typed in the moment between two prompts, when the terminal is not the program's, may get lost."""
-        deadline = time.monotonic() + seconds
-        alive = True
-        while alive:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"it does not end:\n{self.text}")
-            self.send(keys)
-            again = time.monotonic() + 1
-            while alive and (left := again - time.monotonic()) > 0:
-                alive = self.read(left)
-        return self.process.wait(seconds)
-
     def close(self) -> None:
         """End it, if it runs yet."""
         if self.process.poll() is None:

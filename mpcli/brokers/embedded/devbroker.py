@@ -16,6 +16,7 @@ from mpcli.brokers.embedded.broker import Broker
 from mpcli.brokers.embedded.limits import Limits
 from mpcli.brokers.embedded.server import DEFAULT_PASSWORD, DEFAULT_USER, Server, serve
 from mpcli.errors import BrokerUnavailable
+from mpcli.wire import aside
 
 T = TypeVar("T")
 _PATIENCE = 10.0
@@ -101,7 +102,7 @@ class DevBroker:
             asyncio.run(self._serve(outcome, started))
 
         thread = threading.Thread(target=run, name="mp-broker", daemon=True)
-        thread.start()
+        aside.start(thread)
         if not started.wait(_PATIENCE):
             raise BrokerUnavailable(f"the broker did not start within {_PATIENCE:g} s")
         first = outcome[0]

@@ -19,6 +19,7 @@ from mpcli.verbs.peek import Cost
 from mpcli.verbs.queue_place import held, locate, suggestion, told, traits_of
 from mpcli.verbs.replay.origin import Place
 from mpcli.verbs.replay.sources import Recording, Source, Waiting
+from mpcli.wire import aside
 from mpcli.wire.handshake import connect
 from mpcli.wire.methods import EXCHANGE_DECLARE, QUEUE_DECLARE
 from mpcli.wire.queue_traits import Traits
@@ -141,7 +142,7 @@ def kept(source: Source) -> Iterator[None]:
                 return
 
     thread = Thread(target=beat, name="mp replay heartbeat", daemon=True)
-    thread.start()
+    aside.start(thread)
     try:
         yield
     finally:

@@ -44,7 +44,10 @@ class Front:
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def waiting(self, ongoing: object) -> AbstractContextManager[None]:
+    def calling(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def waiting(self, name: object, task_id: str) -> AbstractContextManager[None]:
         return nullcontext()
 
 

@@ -1,0 +1,23 @@
+"""Threads beside the main one, which Ctrl-C is for.
+
+The kernel hands a signal to any thread that does not block it. Python runs the handler in the main thread, and that
+one, asleep in a system call, wakes only when it was the thread chosen: else a Ctrl-C was not heard until the sleep was
+over (seen with Linux 6.18, once in some thirty times). Sources: signal(7); Python's `signal`, "Signals and threads".
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from threading import Thread
+
+
+def start(thread: Thread) -> None:
+    """Start a thread that is handed no signal meant for the main one. Processes that it starts would inherit that."""
+    import signal
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
