@@ -14,6 +14,7 @@ from operations import Operation
 from side import Answer
 
 Answers = tuple[Answer, Answer]
+_ENDS = ("connection.close", "abort")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ ALLOWED = (
     Allowed(
         "RabbitMQ fails over an argument that it should refuse",
         lambda operation, ours, theirs: operation.what == "queue.declare" and "[541, 'INTERNAL_ERROR', 0, 0]" in theirs,
+    ),
+    Allowed(
+        "RabbitMQ hands what a connection held to its other channels while they end",
+        lambda operation, ours, theirs: operation.what in _ENDS and sorted(ours) == sorted(theirs),
     ),
     Allowed(
         "Erlang breaks a text of more than 80 characters into lines",

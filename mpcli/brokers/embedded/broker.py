@@ -63,6 +63,7 @@ class Broker:
         if data is not None:
             self._recover(data)
         self.add_vhost("/")
+        self.journal.on_failure = self.fail
 
     def came(self, connection: Connection) -> None:
         """A client connected."""
@@ -119,11 +120,7 @@ class Broker:
 
     def commit(self) -> None:
         """Commit the journal and send the confirms that waited for it."""
-        try:
-            self.journal.commit()
-        except JournalFailed as error:
-            self.fail(error)
-            return
+        self.journal.commit()
         waiting, self._unconfirmed = self._unconfirmed, {}
         for channel in waiting:
             channel.confirm()
@@ -198,11 +195,7 @@ class Broker:
         self.loop.call_later(_TOUCHED, self._commit_touched)
 
     def _commit_touched(self) -> None:
-        if isinstance(self.journal, Journal):
-            try:
-                self.journal.commit_touched()
-            except JournalFailed as error:
-                self.fail(error)
+        self.journal.commit_touched()
 
     def _recover(self, data: Path) -> None:
         journal, note = open_journal(data, self._commit_later, self._commit_touched_later)

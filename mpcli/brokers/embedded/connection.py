@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from mpcli.brokers.embedded import handshake, publishing
 from mpcli.brokers.embedded.channel import Channel
-from mpcli.brokers.embedded.journal import JournalFailed
 from mpcli.brokers.embedded.limits import FRAME_FUDGE, FRAME_MIN
 from mpcli.brokers.embedded.link import Link
 from mpcli.brokers.embedded.methods import HANDLERS
@@ -83,7 +82,7 @@ class Connection(Link):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self.connected(transport)
-        if len(self.broker.connections) >= self.broker.limits.connections:
+        if len(self.broker.connections) >= self.broker.limits.connections or self.broker.failure is not None:
             self.abort()
         self.broker.came(self)
 
@@ -94,8 +93,6 @@ class Connection(Link):
             self._feed(data)
         except Refusal as refusal:
             self.refuse(refusal, refusal.method or 0)
-        except JournalFailed as error:
-            self.broker.fail(error)
         except Exception:  # one client's connection ends over it, not the broker
             logging.getLogger(__name__).exception("a method could not be carried out")
             self.refuse(Refusal("INTERNAL_ERROR", "see the broker's log"), 0)

@@ -72,9 +72,11 @@ class DevBroker:
         return self
 
     def stop(self) -> None:
-        """Close all connections and let go of everything."""
-        self._stop()
-        self._clean_up()
+        """Close all connections and let go of everything. Raises `BrokerUnavailable` if it could not keep everything."""
+        try:
+            self._stop()
+        finally:
+            self._clean_up()
 
     def _clean_up(self) -> None:
         if self._temporary is not None:
@@ -132,6 +134,8 @@ class DevBroker:
         if running is not None:
             running.loop.call_soon_threadsafe(running.stop.set)
             running.thread.join(_PATIENCE)
+            if running.server.broker.failure is not None:
+                raise running.server.broker.failure
 
     def _ask(self, question: Callable[[Broker], T]) -> T:
         """Ask the broker in its own thread."""

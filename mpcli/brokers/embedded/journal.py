@@ -42,6 +42,7 @@ class NullJournal:
     """For a broker without a data folder: nothing survives, so nothing is written."""
 
     pending = False
+    on_failure: Callable[[JournalFailed], None]
 
     def add(self, queue: int, entry: Entry) -> None:
         """A message came into a durable queue."""
@@ -54,6 +55,9 @@ class NullJournal:
 
     def commit(self) -> None:
         """Make everything so far survive."""
+
+    def commit_touched(self) -> None:
+        """Make what `touch` said survive."""
 
     def close(self) -> None:
         """Commit and let go of the file."""
@@ -89,6 +93,8 @@ class Journal(NullJournal):
 
     `on_pending` is called when a transaction begins to fill, so that its owner commits it some time later,
     `on_touched` when there are delivery counts to write, so that its owner calls `commit_touched` some time later.
+    `on_failure` is called when the file cannot be written, wherever that is found out; until its owner sets it, that
+    raises `JournalFailed`.
     """
 
     def __init__(
@@ -97,6 +103,7 @@ class Journal(NullJournal):
         self._db = connection
         self._on_touched = on_touched
         self._on_pending = on_pending
+        self.on_failure = _raise
         self._added: dict[int, tuple[int, Entry]] = {}
         self._removed: list[int] = []
         self._touched: dict[int, Entry] = {}
@@ -139,14 +146,14 @@ class Journal(NullJournal):
         self._on_pending()
 
     def commit(self) -> None:
-        """One transaction. Raises `JournalFailed`."""
+        """One transaction."""
         if not self.pending:
             return
         self.pending = False
         try:
             self._commit(self._db)
         except sqlite3.Error as error:
-            raise JournalFailed(f"the journal cannot be written: {error}", "is the disk full?") from error
+            self._failed(error)
 
     def _commit(self, db: sqlite3.Connection) -> None:
         if self._added:
@@ -157,8 +164,13 @@ class Journal(NullJournal):
             self._removed.clear()
         db.commit()
 
+    def _failed(self, error: sqlite3.Error) -> None:
+        failure = JournalFailed(f"the journal cannot be written: {error}", "is the disk full?")
+        failure.__cause__ = error
+        self.on_failure(failure)
+
     def commit_touched(self) -> None:
-        """Write the delivery counts. Raises `JournalFailed`."""
+        """Write the delivery counts."""
         self._touch_awaited = False
         if not self._touched:
             return
@@ -169,7 +181,7 @@ class Journal(NullJournal):
             self._db.executemany("UPDATE message SET count = ? WHERE id = ?", counts)
             self._db.commit()
         except sqlite3.Error as error:
-            raise JournalFailed(f"the journal cannot be written: {error}", "is the disk full?") from error
+            self._failed(error)
 
     def close(self) -> None:
         """Commit and let go of the file."""
@@ -185,7 +197,8 @@ class Journal(NullJournal):
             for sql, values in statements:
                 self._db.execute(sql, values)
         except sqlite3.Error as error:
-            raise JournalFailed(f"the journal cannot be written: {error}", "is the disk full?") from error
+            self._failed(error)
+            return
         self.commit()
 
     def save_vhost(self, name: str) -> None:
@@ -295,6 +308,10 @@ class Journal(NullJournal):
             entry = Entry(message, position, expires, count)
             entry.stored = True
             yield queue, entry
+
+
+def _raise(failure: JournalFailed) -> None:
+    raise failure
 
 
 def _runs(positions: list[int]) -> Iterator[tuple[int, int]]:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from amqp import Connection, Message
+from amqp_client import Client
 
 from mpcli.brokers.embedded import DevBroker
 from mpcli.errors import BrokerUnavailable
@@ -123,6 +124,33 @@ def test_a_full_disk_ends_the_broker_and_loses_nothing_confirmed(tmp_path: Path)
         assert "the journal cannot be written" in process.stderr.read()
     assert 0 < confirmed < MESSAGES
     assert kept_in(tmp_path)[:confirmed] == list(range(confirmed))
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limit of a running process is Linux's")
+@pytest.mark.parametrize("at", ["the end of a connection", "its loss", "a commit"])
+def test_a_full_disk_ends_the_broker_wherever_it_is_found_out(tmp_path: Path, at: str) -> None:
+    with running(tmp_path) as (process, port):
+        client = Client("127.0.0.1", port).handshake("guest", "guest", "/")
+        client.open()
+        client.queue("q", durable=True)
+        client.queue("gone with its consumer", durable=True, auto_delete=True)
+        client.consume("gone with its consumer")
+        client.call(1, m.TX_SELECT if at == "a commit" else m.CONFIRM_SELECT, *([] if at == "a commit" else [False]))
+        size = max(path.stat().st_size for path in tmp_path.iterdir())
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
+        publish = m.BASIC_PUBLISH.frame(1, "", "q", False, False) + encode_content(
+            1, encode_properties({"delivery_mode": 2}), bytes(100_000), 131072
+        )
+        if at == "its loss":
+            client.close()
+        else:
+            refused, commit = m.BASIC_QOS.frame(1, 5, 0, False), m.TX_COMMIT.frame(1)
+            client.send_bytes(publish + (commit if at == "a commit" else refused))
+            client.end()
+            assert not client.events, "nothing was promised"
+        assert process.wait(40) == 6
+        assert process.stderr.read().startswith("the journal cannot be written")
+        client.close()
 
 
 def test_a_disk_without_room_is_not_taken_for_a_damaged_file(tmp_path: Path) -> None:
