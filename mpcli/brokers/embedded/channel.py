@@ -258,6 +258,13 @@ class Channel:
         self.broker.replies.pop(self.reply_key, None)
         self.reply_key, self.reply_consumer = "", b""
 
+    def cancel_all(self) -> None:
+        """Nothing more is delivered to its consumers."""
+        consumers = list(self.consumers.values())
+        self.consumers.clear()
+        for consumer in consumers:
+            consumer.queue.remove_consumer(consumer)
+
     def release(self) -> None:
         """Give back all that is not settled and cancel all consumers. Nothing is sent on the channel any more."""
         if self.closing:
@@ -268,10 +275,7 @@ class Channel:
         for action, what in held:
             if action != "publish":
                 self.untake(cast("list[Delivery]", what))
-        consumers = list(self.consumers.values())
-        self.consumers.clear()
-        for consumer in consumers:
-            consumer.queue.remove_consumer(consumer)
+        self.cancel_all()
         deliveries = list(self.unacked.values())
         self.unacked.clear()
         self.returned(deliveries, requeue=True)

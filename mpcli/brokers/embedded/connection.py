@@ -338,7 +338,9 @@ class Connection(Link):
     def _release(self) -> None:
         # What one of its channels gives back is not delivered on the next one, to be given back and counted again.
         self.paused = True
-        for channel in list(self.channels.values()):
+        for channel in self.channels.values():
+            channel.cancel_all()
+        for channel in self.channels.values():
             channel.release()
         self.channels.clear()
         self.assembling.clear()

@@ -24,7 +24,7 @@ _REPLY_TO = REPLY_TO.encode()
 class Assembly:
     """What has come of a publish so far."""
 
-    __slots__ = ("address", "body", "exchange", "flags", "header", "key", "limit", "missing", "parts", "size")
+    __slots__ = ("address", "body", "exchange", "flags", "header", "key", "limit", "missing", "size", "so_far")
 
     def __init__(self, method: bytes, limit: int) -> None:
         self.exchange, self.key, self.address, self.flags = _address(method)
@@ -33,7 +33,8 @@ class Assembly:
         self.header = b""
         self.body = b""
         self.missing = 0
-        self.parts: list[bytes] = []
+        # One piece of memory, for a client may send its body two bytes at a time.
+        self.so_far = bytearray()
 
     def header_came(self, payload: bytes) -> bool:
         """Take the content header. True when the message is whole, for it may have no body."""
@@ -62,15 +63,11 @@ class Assembly:
         if self.missing > 0:
             # What will be refused is not kept.
             if self.size <= self.limit:
-                self.parts.append(payload)
+                self.so_far += payload
             return False
         if self.missing < 0:
             raise Refusal("UNEXPECTED_FRAME", "the body is longer than its header says", BASIC_PUBLISH.id)
-        if self.parts:
-            self.parts.append(payload)
-            self.body = b"".join(self.parts)
-        else:
-            self.body = payload
+        self.body = bytes(self.so_far + payload) if self.so_far else payload
         return True
 
     def unexpected(self) -> Refusal:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -161,6 +161,37 @@ def test_a_disk_without_room_is_not_taken_for_a_damaged_file(tmp_path: Path) -> 
     assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr.startswith(f"{tmp_path / 'journal.sqlite3'}: ")
     assert not list(tmp_path.glob("*damaged*"))
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_dead_letter_is_in_one_of_its_two_queues(tmp_path: Path, attempt: int) -> None:
+    count, kill_at = 1000, random.randrange(1, 1000)
+    with running(tmp_path) as (process, port):
+        client = Client("127.0.0.1", port).handshake("guest", "guest", "/")
+        client.open()
+        client.queue("dead", durable=True)
+        client.queue("q", durable=True, dead_letter_exchange="", dead_letter_routing_key="dead")
+        client.call(1, m.TX_SELECT)
+        for number in range(count):
+            client.publish("", "q", b"%06d" % number, delivery_mode=2)
+        client.call(1, m.TX_COMMIT)
+        client.open(2)
+        client.consume("q", channel=2)
+        # One by one: each of the broker's turns, and so each of its transactions, carries out some of them.
+        with suppress(OSError):
+            for tag in range(1, count + 1):
+                if tag == kill_at:
+                    process.send_signal(signal.SIGKILL)
+                client.send(2, m.BASIC_REJECT, tag, False)
+        process.wait(40)
+        client.close()
+    with running(tmp_path) as (_, port):
+        client = Client("127.0.0.1", port).handshake("guest", "guest", "/")
+        client.open()
+        kept = {queue: [int(body) for body in client.bodies(queue)] for queue in ("q", "dead")}
+        client.close()
+    assert sorted(kept["q"] + kept["dead"]) == list(range(count)), f"killed at {kill_at}"
+    assert kept["dead"] == sorted(kept["dead"])
 
 
 def test_what_was_acknowledged_does_not_come_back(tmp_path: Path) -> None:
