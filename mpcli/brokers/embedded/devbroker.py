@@ -72,7 +72,7 @@ class DevBroker:
         return self
 
     def stop(self) -> None:
-        """Close all connections and let go of everything. Raises `BrokerUnavailable` if it could not keep everything."""
+        """Close all connections and let go of everything. Raises `BrokerUnavailable` if not all could be kept."""
         try:
             self._stop()
         finally:
