@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mpcli.cli.arguments import CallOptions, CallRequest
+    from mpcli.verbs.call import Outcome
+    from mpcli.wire.hops import Hops
 
 _FLAGS = ("--json", "--yes", "--no-check", "--wait", "--trace", "--debug")
 _VALUES = ("--timeout", "--args", "--kwargs", "--context", "--countdown", "--eta", "--expires", "--as-code")
@@ -82,41 +84,53 @@ def run_request(request: CallRequest) -> int:
     timing = _timing(options)
     if options.as_code:
         return _show_code(request, timing)
-    from mpcli.render.asking import asker
     from mpcli.render.call import show_hops, show_outcome
-    from mpcli.verbs.call import call_task
 
-    delay = hops = outcome = None
-    if timing:
-        from mpcli.bus.delay import Delay
-
-        delay = Delay.of(**timing)  # type: ignore[arg-type]  # each has the type of its name
+    hops = outcome = None
     if options.trace:
         from mpcli.wire.hops import Hops
 
         hops = Hops()
     try:
-        outcome = call_task(
-            request.task,
-            request.args,
-            request.kwargs,
-            timeout=options.timeout,
-            context=options.context,
-            yes=options.yes,
-            check=options.check,
-            wait=options.wait,
-            delay=delay,
-            hops=hops,
-            ask=asker(),
-            note=_note,
-            # For a person who waits; a script is told when the time is over.
-            meanwhile=_note if sys.stderr.isatty() else None,
-        )
-    finally:
-        if hops is not None and (outcome is None or not options.as_json):
-            show_hops(hops)
-    show_outcome(outcome, as_json=options.as_json, hops=hops)
+        try:
+            outcome = _call(request, timing, hops)
+        finally:
+            if hops is not None and (outcome is None or not options.as_json):
+                show_hops(hops)
+        show_outcome(outcome, as_json=options.as_json, hops=hops)
+    except KeyboardInterrupt:
+        if outcome is None:
+            raise
+        raise outcome.thrown_away(request.task) from None
     return 0
+
+
+def _call(request: CallRequest, timing: dict[str, float | datetime], hops: Hops | None) -> Outcome:
+    from mpcli.render.asking import asker
+    from mpcli.verbs.call import call_task
+
+    options = request.options
+    delay = None
+    if timing:
+        from mpcli.bus.delay import Delay
+
+        delay = Delay.of(**timing)  # type: ignore[arg-type]  # each has the type of its name
+    return call_task(
+        request.task,
+        request.args,
+        request.kwargs,
+        timeout=options.timeout,
+        context=options.context,
+        yes=options.yes,
+        check=options.check,
+        wait=options.wait,
+        delay=delay,
+        hops=hops,
+        ask=asker(),
+        note=_note,
+        # For a person who waits; a script is told when the time is over.
+        meanwhile=_note if sys.stderr.isatty() else None,
+    )
 
 
 def _timing(options: CallOptions) -> dict[str, float | datetime]:

@@ -13,4 +13,5 @@ if __name__ == "__main__":
 
         sys.exit(main())
     except KeyboardInterrupt:
+        sys.stderr.write("\nmp: interrupted\n")
         sys.exit(130)

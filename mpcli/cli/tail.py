@@ -56,8 +56,4 @@ def tail(
         context=context,
     )
     with closing(events):
-        try:
-            show_tail(events, as_json or piped, full)
-        except KeyboardInterrupt:
-            return ExitCode.INTERRUPTED  # its summary was the last word
-    return ExitCode.OK
+        return ExitCode.OK if show_tail(events, as_json or piped, full) else ExitCode.INTERRUPTED

@@ -111,6 +111,7 @@ class _Screen:
         """Show it when it is there; what there is, when it is interrupted."""
         from contextlib import closing
 
+        from mpcli.errors import Interrupted
         from mpcli.render.console import end_interrupted_line, print_note, wants_colour
         from mpcli.render.trace import GrowingTree
         from mpcli.verbs.trace_live import Growing, Tapping
@@ -132,10 +133,9 @@ class _Screen:
                         self.show(event)
             except KeyboardInterrupt:
                 growing.close()
-                end_interrupted_line()
                 found = tapping.so_far() if tapping is not None else None
-                if found is not None:
-                    self.show(found)
-                else:
-                    print_note("mp: nothing of it passed so far")
+                if found is None:
+                    raise Interrupted("interrupted: nothing of it passed so far") from None
+                end_interrupted_line()
+                self.show(found)
                 raise

@@ -30,8 +30,11 @@ _BLIND = (
 _COLOURS = {"succeeded": "32", "failed": "31;1", "rejected": "31;1", "revoked": "33", "retried": "33"}
 
 
-def show_tail(events: Iterable[TailEvent], as_json: bool, full: bool) -> None:
-    """Print until there is no more. A summary on stderr ends it, also when it is interrupted."""
+def show_tail(events: Iterable[TailEvent], as_json: bool, full: bool) -> bool:
+    """Print until there is no more; False when Ctrl-C ended it. A summary on stderr is the last word of both.
+
+    Raises `KeyboardInterrupt` when there is no summary yet.
+    """
     screen = Json(full) if as_json else People(full)
     counted: Summary | None = None
     try:
@@ -40,10 +43,12 @@ def show_tail(events: Iterable[TailEvent], as_json: bool, full: bool) -> None:
                 counted = event.summary
             _show(screen, event)
     except KeyboardInterrupt:
+        if counted is None:
+            raise
         end_interrupted_line()
-        if counted is not None:
-            print_note(_summary(counted))
-        raise
+        print_note(_summary(counted))
+        return False
+    return True
 
 
 def _show(screen: Json | People, event: TailEvent) -> None:

@@ -71,6 +71,13 @@ class Outcome:
         self.id = task_id
         self.ended = ended
 
+    def thrown_away(self, task: str) -> Interrupted:
+        """For whoever has it and is interrupted before it is shown."""
+        from mpcli.wire.interruption import had_ended, interrupted_after_send
+
+        is_over = self.mode is Mode.SYNC or self.ended is not None
+        return had_ended(task, self.id) if is_over else interrupted_after_send(task, self.id)
+
 
 def call_task(
     task: str,
@@ -245,18 +252,23 @@ class Attempt:
         from mpcli.verbs.follow import Follower
         from mpcli.verbs.outcome import await_outcome
 
-        with Follower(endpoint.url) as follower:  # before it is sent, so that nothing is missed
-            sent = self.send(endpoint, args, kwargs)
-            self.note(f"{self.name} is sent as {sent}; waiting for its end")
-            due_in = max(self.delay.seconds, 0) if self.delay is not None and self.delay.eta else 0
-            try:
+        sent, ended = "", None
+        due_in = max(self.delay.seconds, 0) if self.delay is not None and self.delay.eta else 0
+        try:
+            with Follower(endpoint.url) as follower:  # before it is sent, so that nothing is missed
+                sent = self.send(endpoint, args, kwargs)
+                self.note(f"{self.name} is sent as {sent}; waiting for its end")
                 ended = await_outcome(follower, follower.follow(sent), endpoint.url, self.name, timeout, due_in)
-            except KeyboardInterrupt:
-                raise Interrupted(
-                    f"{self.name} is waited for no longer; it goes on", f"its id is {sent}; `mp tail` shows its end"
-                ) from None
-        ended.task = str(self.name)
-        return Outcome(self.name.mode, task_id=sent, ended=ended)
+            ended.task = str(self.name)
+            return Outcome(self.name.mode, task_id=sent, ended=ended)
+        except KeyboardInterrupt:
+            if ended is not None:
+                raise Outcome(self.name.mode, task_id=sent, ended=ended).thrown_away(str(self.name)) from None
+            if not sent:
+                raise
+            raise Interrupted(
+                f"{self.name} is waited for no longer; it goes on", f"its id is {sent}; `mp tail` shows its end"
+            ) from None
 
     def send(self, endpoint: Endpoint, args: list[object], kwargs: dict[str, object]) -> str:
         """The id of an async task that was sent."""
@@ -267,13 +279,18 @@ class Attempt:
             from mpcli.wire.call import send
             from mpcli.wire.handshake import connect
 
-            began = monotonic()
-            with connect(endpoint.url, name=f"mp call {self.name}") as connection:
-                if self.hops is not None:
-                    self.hops.begin(began)
-                    self.hops.mark("connected")
-                told = self.survey(connection)
-                sent = send(connection, self.name, args, kwargs, self.delay, self.hops)
+            began, sent = monotonic(), ""
+            try:
+                with connect(endpoint.url, name=f"mp call {self.name}") as connection:
+                    if self.hops is not None:
+                        self.hops.begin(began)
+                        self.hops.mark("connected")
+                    told = self.survey(connection)
+                    sent = send(connection, self.name, args, kwargs, self.delay, self.hops)
+            except KeyboardInterrupt:
+                if not sent:
+                    raise
+                raise Outcome(self.name.mode, task_id=sent).thrown_away(str(self.name)) from None
         if told:
             self.note(told)
         return sent

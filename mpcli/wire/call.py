@@ -12,7 +12,7 @@ from time import monotonic
 from mpcli.bus.naming import TaskName
 from mpcli.errors import BrokerError, Interrupted
 from mpcli.wire.celery_message import Pending, TaskMessage, async_message, read_reply, sync_message
-from mpcli.wire.connection import Connection, First, Incoming
+from mpcli.wire.connection import Connection, Incoming
 from mpcli.wire.frames import encode_content
 from mpcli.wire.handshake import CONNECT_TIMEOUT, connect
 from mpcli.wire.methods import (
@@ -65,7 +65,7 @@ def call(
     """
     deadline = monotonic() + timeout
     message = sync_message(str(name), args, kwargs, REPLY_TO, timeout)
-    is_sent = False
+    progress = _Progress()
 
     def first(frame_max: int) -> bytes:
         if hops is not None:
@@ -73,8 +73,7 @@ def call(
         return work(frame_max)
 
     def work(frame_max: int) -> bytes:
-        nonlocal is_sent
-        is_sent = True
+        progress.is_sent = True
         return (
             BASIC_CONSUME.frame(_WORK, REPLY_TO, "", False, True, False, False, {})
             + publish_frames(_WORK, name, message, frame_max)
@@ -83,36 +82,53 @@ def call(
 
     if hops is not None:
         hops.begin(monotonic())
-    with _connect(urls, name, timeout, first, lambda: is_sent) as connection:
-        asker = _Asker(connection)
-        try:
+    try:
+        with connect(urls, timeout=min(timeout, CONNECT_TIMEOUT), first=first, name=f"mp call {name}") as connection:
+            progress.is_connected = True
             if hops is not None:
                 hops.connected(connection)
                 connection.send(work(connection.frame_max))
                 hops.mark("published")
-            return _await_reply(asker, name, message.id, deadline, nobody, hops, told)
-        except TimeoutError:
-            from mpcli.wire.diagnosis import no_replies
+            asker = _Asker(connection, progress)
+            try:
+                return _await_reply(asker, name, message.id, deadline, nobody, hops, told)
+            except TimeoutError:
+                from mpcli.wire.diagnosis import no_replies
 
-            raise no_replies(asker.control(), name, {message.id: timeout})[message.id] from None
-        except KeyboardInterrupt:
-            raise asker.interrupted(name, message.id, deadline) from None
-        finally:
-            if hops is not None:
-                hops.finish(connection)
+                raise no_replies(asker.control(), name, {message.id: timeout})[message.id] from None
+            except KeyboardInterrupt:
+                raise asker.interrupted(name, message.id, deadline) from None
+            finally:
+                if hops is not None:
+                    hops.finish(connection)
+    except KeyboardInterrupt:  # around the wait, or the second one
+        raise _unasked(name, timeout, progress) from None
 
 
-def _connect(urls: str, name: TaskName, timeout: float, first: First, is_sent: Callable[[], bool]) -> Connection:
-    try:
-        return connect(urls, timeout=min(timeout, CONNECT_TIMEOUT), first=first, name=f"mp call {name}")
-    except KeyboardInterrupt:
-        if not is_sent():
-            raise Interrupted(f"interrupted before there was a connection: {name} was not called") from None
-        # The call went out with the handshake: it may be with a worker before we hear of the connection.
-        raise Interrupted(
-            f"interrupted before the broker answered: whether {name} was called is not known",
-            f"if it was, what has begun runs on, and what has not expires in {timeout:g} s",
-        ) from None
+class _Progress:
+    """How far a call has come, for whoever interrupts it."""
+
+    __slots__ = ("is_connected", "is_ended", "is_sent")
+
+    def __init__(self) -> None:
+        self.is_sent = self.is_connected = self.is_ended = False
+
+
+def _unasked(name: TaskName, timeout: float, progress: _Progress) -> Interrupted:
+    """What is known of an interrupted call that the workers were not asked about."""
+    if progress.is_ended:
+        from mpcli.wire.interruption import had_ended
+
+        return had_ended(name)
+    if not progress.is_sent:
+        return Interrupted(f"interrupted before there was a connection: {name} was not called")
+    expiry = f"what has begun runs on, and what has not expires in {timeout:g} s"
+    if progress.is_connected:
+        return Interrupted(f"interrupted: whether {name} has begun is not known", expiry)
+    # The call went out with the handshake: it may be with a worker before we hear of the connection.
+    return Interrupted(
+        f"interrupted before the broker answered: whether {name} was called is not known", f"if it was, {expiry}"
+    )
 
 
 def publish_frames(
@@ -134,8 +150,9 @@ def look_frames(queue: str, channel: int = _LOOK) -> bytes:
 class _Asker:
     """The one `Control` of a connection, made when it is first needed: most calls need none."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, progress: _Progress) -> None:
         self.connection = connection
+        self.progress = progress
         self._control: Control | None = None
 
     def control(self) -> Control:
@@ -149,6 +166,8 @@ class _Asker:
         """What to tell after Ctrl-C, when what had not begun was revoked."""
         from mpcli.wire.interruption import had_ended, interrupted_calls, not_revoked
 
+        if self.progress.is_ended:
+            return had_ended(name)
         control = self.control()
         try:
             told = interrupted_calls(control, name, {task_id: deadline})[task_id]
@@ -194,11 +213,13 @@ def _await_reply(
         if hops is not None and hops.take(incoming):
             continue
         if incoming.method is BASIC_DELIVER:
+            asker.progress.is_ended = True
             if hops is not None:
                 hops.mark("replied")
             try:
                 return read_reply(name, task_id, incoming.properties, incoming.body)
             except Pending:
+                asker.progress.is_ended = False
                 continue
         if incoming.channel == _LOOK:
             if incoming.method is QUEUE_DECLARE_OK and incoming.values[2] == 0 and nobody:
@@ -243,11 +264,11 @@ def send(
 
         route = delayed_route(connection, name, delay)
     publish = publish_frames(_WORK, name, message, connection.frame_max, route)
-    connection.send(CONFIRM_SELECT.frame(_WORK, False) + publish, _CONFIRM_WAIT)
-    if hops is not None:
-        hops.mark("published")
     deadline = monotonic() + _CONFIRM_WAIT
     try:
+        connection.send(CONFIRM_SELECT.frame(_WORK, False) + publish, _CONFIRM_WAIT)
+        if hops is not None:
+            hops.mark("published")
         while True:
             incoming = connection.receive(deadline)
             if incoming.method is BASIC_ACK:

@@ -62,9 +62,10 @@ def not_revoked(name: TaskName, deadline: float, error: MpError) -> Interrupted:
     )
 
 
-def had_ended(name: TaskName) -> Interrupted:
-    """For a call whose reply was there as it was given up."""
-    return Interrupted(f"interrupted: {name} had ended already, and its result is thrown away")
+def had_ended(name: TaskName | str, task_id: str = "") -> Interrupted:
+    """For a task whose reply, or end, was there as it was given up."""
+    hint = f"its id is {task_id}" if task_id else ""
+    return Interrupted(f"interrupted: {name} had ended already, and its result is thrown away", hint)
 
 
 def _expiry(deadline: float) -> str:
@@ -77,3 +78,8 @@ def interrupted_send(name: TaskName, task_id: str) -> Interrupted:
     return Interrupted(
         f"interrupted before the broker confirmed {name}: it may run all the same", f"its id is {task_id}"
     )
+
+
+def interrupted_after_send(name: TaskName | str, task_id: str) -> Interrupted:
+    """For an async task that the broker has."""
+    return Interrupted(f"interrupted: {name} was sent already", f"its id is {task_id}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -93,6 +94,15 @@ def test_a_call_that_nobody_hears(place):
     assert "had not begun, for nobody is listening on mpnobody.sync; else it expires in" in ended.errors
     with connect(place.broker.url) as connection:
         connection.request(QUEUE_PURGE, "mpnobody.sync", False)
+
+
+def test_a_result_that_is_being_printed(place):
+    process = place.mp(f"mpready.sync.register user_obj={'x' * 100_000}")
+    os.read(process.stdout.fileno(), 1)  # the rest does not fit into the pipe
+    process.send_signal(signal.SIGINT)
+    ended = finish(process)
+    assert ended.code == 130
+    assert ended.errors == "mp: interrupted: mpready.sync.register had ended already, and its result is thrown away\n"
 
 
 def test_before_the_broker_has_answered_it_is_not_known(place):
