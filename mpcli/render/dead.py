@@ -8,14 +8,14 @@ from time import time
 
 from mpcli.render.console import print_json, print_line, print_note, wants_colour
 from mpcli.render.escape import escape_line
-from mpcli.render.message import as_call, block, details, dumps, iso, marks, message_as_dict
+from mpcli.render.message import as_call, block, details, dumps, marks, message_as_dict
 from mpcli.render.peek import cost_text, summary_text
 from mpcli.render.ps import duration
 from mpcli.render.secrets import masked_text
 from mpcli.verbs.causes import Cause
 from mpcli.verbs.dead import DeadEvent, DeadGroup, DeadLetter, DeadList, Death
 from mpcli.verbs.peek import Cost, PeekSummary
-from mpcli.words import counted
+from mpcli.words import counted, iso
 
 # The broker's words (https://www.rabbitmq.com/docs/dlx) and what they mean in a platform of Celery tasks.
 _MEANINGS = {

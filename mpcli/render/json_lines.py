@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import sys
 
-from mpcli.render.message import Parameters, dumps, iso, message_as_dict, outcome_as_dict
+from mpcli.render.message import Parameters, dumps, message_as_dict, outcome_as_dict
 from mpcli.render.secrets import harmless, is_secret
 from mpcli.verbs.seen import Outcome, Seen
 from mpcli.wire.codec import plain
 from mpcli.wire.message import Message
 from mpcli.wire.taps import Dropped, Exchange, Gap, Lost
+from mpcli.words import iso
 
 # The C function behind json.dumps, without its dispatch; pure ASCII, controls and DEL escaped.
 _quote = json.encoder.encode_basestring_ascii

@@ -15,18 +15,11 @@ from mpcli.verbs.seen import Outcome, Seen
 from mpcli.wire.body import PICKLE_TYPES, pickle_opcodes
 from mpcli.wire.codec import Table, Typed, plain
 from mpcli.wire.message import type_name
+from mpcli.words import iso
 
 # A line for people is cut here; --full shows all up to the second one.
 _LINE, _MOST = 240, 20_000
 Parameters = Mapping[str, Sequence[str]]
-
-
-def iso(at: float) -> str:
-    """Seconds since 1970 as text, UTC, to the microsecond."""
-    try:
-        return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    except (OverflowError, ValueError, OSError):
-        return str(at)
 
 
 # What arrives together has one time.
@@ -164,7 +157,7 @@ def outcome_as_dict(outcome: Outcome) -> dict[str, object]:
         "worker": outcome.worker,
     }
     if outcome.seconds is not None:
-        found["seconds"] = outcome.seconds
+        found["seconds"] = round(outcome.seconds, 6)
     if outcome.waited is not None:
         found["waited"] = round(outcome.waited, 6)
     if outcome.result is not None:

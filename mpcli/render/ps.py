@@ -6,6 +6,7 @@ from mpcli.render.columns import print_columns
 from mpcli.render.console import print_json, print_line, print_note
 from mpcli.render.escape import escape_line
 from mpcli.verbs.ps import PlatformStatus
+from mpcli.words import rounded
 
 _HEADLINES = {
     "down": "{platform} is down: `mp up` starts it",
@@ -21,7 +22,8 @@ def show_status(status: PlatformStatus, as_json: bool) -> None:
     if as_json:
         from dataclasses import asdict
 
-        print_json(asdict(status))
+        told = rounded(asdict(status))
+        print_json({**told, "processes": [rounded(asdict(process)) for process in status.processes]})
         return
     headline = _HEADLINES[status.state].format(
         platform=status.platform, supervisor=status.supervisor, broker=status.broker

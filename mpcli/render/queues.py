@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 
 from mpcli.render.console import print_error, print_json, print_line, print_note, rich_console
 from mpcli.render.escape import escape_line
-from mpcli.render.message import clock, dumps, iso
+from mpcli.render.message import clock, dumps
 from mpcli.render.ps import duration
 from mpcli.verbs.queues import QueueRow, Snapshot
-from mpcli.words import counted
+from mpcli.words import counted, iso
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

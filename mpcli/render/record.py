@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from mpcli.render.console import print_json, print_line, print_note, wants_colour
 from mpcli.render.escape import escape_line
 from mpcli.render.json_lines import Json
-from mpcli.render.message import Parameters, as_call, dumps, duration, iso, message_as_dict
+from mpcli.render.message import Parameters, as_call, dumps, duration, message_as_dict
 from mpcli.render.secrets import HIDDEN, is_secret, masked_text
 from mpcli.render.tail import People
 from mpcli.verbs.record import Difference, Item, Missing, Statistics
 from mpcli.verbs.seen import Seen
-from mpcli.words import counted
+from mpcli.words import counted, iso
 
 
 def show_items(items: Iterable[Item], as_json: bool, full: bool, parameters: Parameters) -> int:

@@ -7,7 +7,7 @@ from mpcli.render.message import Parameters, duration, message_as_dict, outcome_
 from mpcli.render.secrets import masked, masked_text
 from mpcli.verbs.replay import Ended, Plan, Planned, Summary
 from mpcli.verbs.replay.comparing import VERDICTS
-from mpcli.words import counted
+from mpcli.words import counted, rounded
 
 # Lines for people; JSON has all.
 MOST = 20
@@ -146,4 +146,4 @@ def summary_as_dict(summary: Summary) -> dict[str, object]:
     """The counts."""
     sent = ("selected", "confirmed", "before", "returned", "refused", "skipped", "left", "unknown", "journal")
     ended = ("outcomes", "failed", "silent", "compared", "seconds")
-    return {"kind": "summary", **{name: getattr(summary, name) for name in (*sent, *ended)}}
+    return {"kind": "summary", **rounded({name: getattr(summary, name) for name in (*sent, *ended)})}

@@ -6,11 +6,11 @@ from collections import Counter
 
 from mpcli.render.console import print_json, print_note, rich_console
 from mpcli.render.escape import escape_line
-from mpcli.render.message import Parameters, as_call, duration, iso
+from mpcli.render.message import Parameters, as_call, duration
 from mpcli.render.secrets import masked, masked_args, masked_text
 from mpcli.verbs.lineage import Attempt, Step
 from mpcli.verbs.trace import Trace
-from mpcli.words import counted
+from mpcli.words import counted, iso
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

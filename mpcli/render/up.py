@@ -25,6 +25,7 @@ from mpcli.runner.events import (
     Warned,
     as_dict,
 )
+from mpcli.words import iso, rounded
 
 # Terminal colours for the processes' names, in the order of their first line: no red, which means trouble.
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
@@ -42,7 +43,7 @@ def show_events(events: Iterable[Event], as_json: bool) -> None:
 def _json_line(event: Event) -> None:
     import json
 
-    print_line(json.dumps({"time": round(time.time(), 3), **as_dict(event)}))
+    print_line(json.dumps({"at": iso(time.time()), **rounded(as_dict(event))}))
 
 
 class Stream:

@@ -12,10 +12,11 @@ from pathlib import Path
 from xml.sax.saxutils import escape as xml
 
 from mpcli.errors import UsageError
-from mpcli.render.message import Parameters, duration, iso
+from mpcli.render.message import Parameters, duration
 from mpcli.render.trace import error_of, state, story, title
 from mpcli.verbs.lineage import Attempt, Step
 from mpcli.verbs.trace import Trace
+from mpcli.words import iso
 
 _WIDTH, _LABELS, _RIGHT, _TOP, _ROW, _BAR = 1200, 430, 140, 84, 26, 14
 _INDENT, _DEEPEST = 14, 10

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mpcli.runner.events import Event, Log, as_dict
+from mpcli.words import iso, rounded
 
 # Bytes after which a file becomes `<name>.1` and a new one begins; the older `.1` is dropped.
 LARGEST = 10_000_000
@@ -46,8 +47,8 @@ class LogFolder:
             self.note(as_dict(event))
 
     def note(self, fields: dict[str, object]) -> None:
-        """Keep something about the run, with the time in seconds since 1970."""
-        self._append(RUN_LOG, json.dumps({"time": round(time.time(), 3), **fields}))
+        """Keep something about the run, and when it was."""
+        self._append(RUN_LOG, json.dumps({"at": iso(time.time()), **rounded(fields)}))
 
     def _append(self, name: str, line: str) -> None:
         with contextlib.suppress(OSError):
