@@ -14,7 +14,7 @@ from mpcli.render.secrets import harmless, is_secret
 from mpcli.verbs.seen import Outcome, Seen
 from mpcli.wire.codec import plain
 from mpcli.wire.message import Message
-from mpcli.wire.taps import Dropped, Exchange, Gap, Lost
+from mpcli.wire.tap_events import Dropped, Exchange, Gap, Lost
 from mpcli.words import iso
 
 # The C function behind json.dumps, without its dispatch; pure ASCII, controls and DEL escaped.

@@ -8,7 +8,8 @@ from mpcli.render.console import print_error, print_json, print_line, print_note
 from mpcli.render.escape import escape_line
 from mpcli.render.message import clock, dumps
 from mpcli.render.ps import duration
-from mpcli.verbs.queues import QueueRow, Snapshot
+from mpcli.verbs.queue_rows import QueueRow
+from mpcli.verbs.queues import Snapshot
 from mpcli.words import counted, iso
 
 TYPE_CHECKING = False

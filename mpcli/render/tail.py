@@ -20,7 +20,7 @@ from mpcli.render.message import (
 )
 from mpcli.verbs.seen import Outcome, Seen
 from mpcli.verbs.tail import Batch, Started, Summary, TailEvent
-from mpcli.wire.taps import Dropped, Exchange, Gap, Lost
+from mpcli.wire.tap_events import Dropped, Exchange, Gap, Lost
 from mpcli.words import counted
 
 _BLIND = (

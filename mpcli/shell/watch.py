@@ -24,7 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpcli.shell.known import Known
     from mpcli.shell.session import Session
-    from mpcli.wire.connection import Connection, Incoming
+    from mpcli.wire.connection import Connection
+    from mpcli.wire.incoming import Incoming
 
 UNKNOWN, GOOD, BAD = "unknown", "good", "bad"
 _SILENT = 7.0  # three heartbeats of a worker, and a bit

@@ -24,8 +24,9 @@ from mpcli.errors import MpError
 from mpcli.verbs.seen import Outcome
 from mpcli.wire import aside
 from mpcli.wire.events import EVENT_EXCHANGE, EVENT_PATTERN, TaskEvent, task_events
-from mpcli.wire.tap import Source
-from mpcli.wire.taps import Arrived, Dropped, Event, Exchange, Gap, Place, Ready, watch
+from mpcli.wire.tap_events import Arrived, Dropped, Event, Exchange, Gap, Ready
+from mpcli.wire.tap_queues import Source
+from mpcli.wire.taps import Place, watch
 
 # Events of tasks that nobody asked for yet: an id may be known only after its message was sent.
 _REMEMBERED = 5000

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from mpcli.bus.naming import Mode, check_service, dead_letter_exchange
 from mpcli.errors import NotFound, UsageError
 from mpcli.wire.events import EVENT_EXCHANGE, EVENT_PATTERN
-from mpcli.wire.tap import Source
+from mpcli.wire.tap_queues import Source
 
 _SIGNS = "*?["
 

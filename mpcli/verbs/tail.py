@@ -19,8 +19,9 @@ from mpcli.verbs.selection import Selection
 from mpcli.verbs.where import Where
 from mpcli.wire.events import EVENT_EXCHANGE
 from mpcli.wire.message import Message
-from mpcli.wire.tap import MAX_MESSAGES
-from mpcli.wire.taps import Arrived, Dropped, Event, Exchange, Gap, Lost, Place, Pulse, Ready, watch
+from mpcli.wire.tap_events import Arrived, Dropped, Event, Exchange, Gap, Lost, Pulse, Ready
+from mpcli.wire.tap_queues import MAX_MESSAGES
+from mpcli.wire.taps import Place, watch
 
 
 class Started:

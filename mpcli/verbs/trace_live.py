@@ -20,7 +20,8 @@ from mpcli.verbs.trace import Collector, Trace, checked
 from mpcli.wire import aside
 from mpcli.wire.celery_message import origin
 from mpcli.wire.events import task_events
-from mpcli.wire.taps import Arrived, Dropped, Event, Gap, Ready, watch
+from mpcli.wire.tap_events import Arrived, Dropped, Event, Gap, Ready
+from mpcli.wire.taps import watch
 
 PATIENCE = 30.0
 _PULSE, _GROWTH = 0.1, 0.25

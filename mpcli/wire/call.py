@@ -12,9 +12,10 @@ from time import monotonic
 from mpcli.bus.naming import TaskName
 from mpcli.errors import BrokerError, Interrupted
 from mpcli.wire.celery_message import Pending, TaskMessage, async_message, read_reply, sync_message
-from mpcli.wire.connection import Connection, Incoming
+from mpcli.wire.connection import Connection
 from mpcli.wire.frames import encode_content
 from mpcli.wire.handshake import CONNECT_TIMEOUT, connect
+from mpcli.wire.incoming import Incoming
 from mpcli.wire.methods import (
     BASIC_ACK,
     BASIC_CONSUME,

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
-from mpcli.errors import BrokerUnreachable, ProtocolError
+from mpcli.errors import BrokerUnreachable
 from mpcli.wire.codec import Table
 from mpcli.wire.frames import (
-    CONTENT_START,
     FRAME_BODY,
     FRAME_HEADER,
     FRAME_HEARTBEAT,
@@ -21,13 +20,12 @@ from mpcli.wire.frames import (
     encode_content,
     encode_frame,
 )
+from mpcli.wire.incoming import Assembly, Incoming
 from mpcli.wire.methods import (
-    BASIC_DELIVER,
     BASIC_GET,
     BASIC_GET_EMPTY,
     BASIC_GET_OK,
     BASIC_PUBLISH,
-    BASIC_RETURN,
     CHANNEL_CLOSE,
     CHANNEL_CLOSE_OK,
     CHANNEL_OPEN,
@@ -38,9 +36,8 @@ from mpcli.wire.methods import (
     EXCHANGE_UNBIND,
     EXCHANGE_UNBIND_OK,
     Method,
-    method_of,
 )
-from mpcli.wire.properties import Properties, decode_properties, encode_properties
+from mpcli.wire.properties import Properties, encode_properties
 from mpcli.wire.refusal import channel_refusal, connection_refusal
 from mpcli.wire.url import BrokerUrl
 
@@ -50,7 +47,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 262144
 _AT_ONCE = 0.005
-_WITH_CONTENT = frozenset({BASIC_DELIVER.id, BASIC_RETURN.id, BASIC_GET_OK.id})
 _FRAME_KINDS = frozenset({FRAME_METHOD, FRAME_HEADER, FRAME_BODY, FRAME_HEARTBEAT})
 _HEARTBEAT = encode_frame(FRAME_HEARTBEAT, 0, b"")
 # Methods whose answer is not the next number of their class.
@@ -58,28 +54,6 @@ _ANSWERS = {EXCHANGE_UNBIND.id: {EXCHANGE_UNBIND_OK.id}, BASIC_GET.id: {BASIC_GE
 
 # What the caller sends together with the handshake, for the frame size that was agreed.
 First = Callable[[int], bytes]
-
-
-class Incoming:
-    """One method from the broker and, where it carries a message, that message as it stood on the wire."""
-
-    __slots__ = ("body", "channel", "header", "method", "values")
-
-    def __init__(self, channel: int, method: Method, values: list[object]) -> None:
-        self.channel = channel
-        self.method = method
-        self.values = values
-        # The properties as encoded: flags and values, without class and body size.
-        self.header = b""
-        self.body = b""
-
-    @property
-    def properties(self) -> Properties:
-        """The message's properties, decoded anew at each use."""
-        return decode_properties(self.header)[0]
-
-    def __repr__(self) -> str:
-        return f"<Incoming {self.method.name} {self.values!r} on channel {self.channel}>"
 
 
 class ConnectionLost(BrokerUnreachable):
@@ -102,8 +76,7 @@ class Connection:
         self._socket = connected
         self._splitter = FrameSplitter()
         self._ready: list[Incoming] = []
-        # Messages that are still arriving, by channel: what carries them, bytes missing, parts.
-        self._partial: dict[int, tuple[Incoming, int, list[bytes]]] = {}
+        self._assembly = Assembly(url)
         self._greeted = False
         self._sent_at = self._received_at = monotonic()
 
@@ -232,12 +205,9 @@ class Connection:
         if not self._greeted:
             self._greet(data)
         for kind, channel, payload in self._splitter.feed(data):
-            if kind == FRAME_METHOD:
-                self._take_method(channel, payload)
-            elif kind == FRAME_HEADER:
-                self._take_header(channel, payload)
-            elif kind == FRAME_BODY:
-                self._take_body(channel, payload)
+            incoming = self._assembly.feed(kind, channel, payload)
+            if incoming is not None:
+                self._take(incoming)
 
     def _greet(self, data: bytes) -> None:
         """Look at the first bytes of the peer: most of what is not AMQP shows here."""
@@ -252,53 +222,25 @@ class Connection:
             why, hint = "it speaks something else", "is another program on this port?"
         raise BrokerUnreachable(f"no AMQP broker at {self.url.address}: {why}", hint)
 
-    def _take_method(self, channel: int, payload: bytes) -> None:
-        method = method_of(payload)
-        incoming = Incoming(channel, method, method.decode(payload))
-        if method.id in _WITH_CONTENT:
-            self._partial[channel] = (incoming, -1, [])
-            return
+    def _take(self, incoming: Incoming) -> None:
+        method = incoming.method
         if method is CONNECTION_BLOCKED:
             self.blocked = str(incoming.values[0]) or "no reason given"
         elif method is CONNECTION_UNBLOCKED:
             self.blocked = ""
         elif method is not CONNECTION_CLOSE_OK:
-            self._answer_close(channel, method)
+            self._answer_close(incoming.channel, method)
             self._ready.append(incoming)
 
     def _answer_close(self, channel: int, method: Method) -> None:
         if method is CHANNEL_CLOSE:
-            self._partial.pop(channel, None)
+            self._assembly.drop(channel)
             self.send(CHANNEL_CLOSE_OK.frame(channel))
         elif method is CONNECTION_CLOSE:
             try:
                 self._socket.sendall(CONNECTION_CLOSE_OK.frame(0))
             except OSError:
                 return  # it did not wait for the courtesy
-
-    def _take_header(self, channel: int, payload: bytes) -> None:
-        if channel not in self._partial or len(payload) < CONTENT_START.size:
-            raise ProtocolError(f"the broker at {self.url.address} sent a content header that nothing announced")
-        incoming, _, parts = self._partial[channel]
-        size = CONTENT_START.unpack_from(payload)[2]
-        incoming.header = payload[CONTENT_START.size :]
-        self._partial[channel] = (incoming, size, parts)
-        self._finish(channel)
-
-    def _take_body(self, channel: int, payload: bytes) -> None:
-        incoming, missing, parts = self._partial.get(channel, (None, -1, []))
-        if incoming is None or missing < len(payload):
-            raise ProtocolError(f"the broker at {self.url.address} sent more of a message than it announced")
-        parts.append(payload)
-        self._partial[channel] = (incoming, missing - len(payload), parts)
-        self._finish(channel)
-
-    def _finish(self, channel: int) -> None:
-        incoming, missing, parts = self._partial[channel]
-        if missing == 0:
-            incoming.body = parts[0] if len(parts) == 1 else b"".join(parts)
-            del self._partial[channel]
-            self._ready.append(incoming)
 
     # -- alive and closed ------------------------------------------------------------------------------------------
 

@@ -13,8 +13,9 @@ from time import monotonic
 
 from mpcli.errors import BrokerRefused
 from mpcli.wire.celery_message import JSON, TRANSIENT, new_id
-from mpcli.wire.connection import Connection, Incoming
+from mpcli.wire.connection import Connection
 from mpcli.wire.frames import encode_content
+from mpcli.wire.incoming import Incoming
 from mpcli.wire.methods import (
     BASIC_CONSUME,
     BASIC_DELIVER,

@@ -37,8 +37,9 @@ from time import monotonic, sleep
 
 from mpcli.errors import BrokerRefused, MpError, NotFound
 from mpcli.wire.codec import Table
-from mpcli.wire.connection import Connection, Incoming
+from mpcli.wire.connection import Connection
 from mpcli.wire.handshake import CONNECT_TIMEOUT, connect
+from mpcli.wire.incoming import Incoming
 from mpcli.wire.message import Message
 from mpcli.wire.methods import (
     BASIC_ACK,

@@ -11,8 +11,9 @@ from time import monotonic, time
 from mpcli.errors import BrokerRefused, MpError
 from mpcli.wire.celery_message import new_id
 from mpcli.wire.codec import Table
-from mpcli.wire.connection import Connection, Incoming
+from mpcli.wire.connection import Connection
 from mpcli.wire.events import EVENT_EXCHANGE, EVENT_PATTERN, task_events
+from mpcli.wire.incoming import Incoming
 from mpcli.wire.message import Message
 from mpcli.wire.methods import (
     BASIC_ACK,

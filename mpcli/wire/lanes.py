@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from mpcli.errors import BrokerRefused, MpError
 from mpcli.wire.celery_message import Pending, TaskMessage, read_reply
-from mpcli.wire.connection import Connection, Incoming
+from mpcli.wire.connection import Connection
 from mpcli.wire.frames import encode_content
+from mpcli.wire.incoming import Incoming
 from mpcli.wire.methods import (
     BASIC_ACK,
     BASIC_CONSUME,

@@ -11,8 +11,9 @@ from copy import copy
 from time import monotonic
 
 from mpcli.errors import BrokerUnreachable, MpError
-from mpcli.wire.connection import Connection, Incoming
+from mpcli.wire.connection import Connection
 from mpcli.wire.handshake import CONNECT_TIMEOUT, connect
+from mpcli.wire.incoming import Incoming
 from mpcli.wire.lanes import Lanes
 from mpcli.wire.looks import Look, Looks
 from mpcli.wire.methods import CONNECTION_CLOSE

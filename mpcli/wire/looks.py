@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mpcli.errors import MpError
-from mpcli.wire.connection import Connection, Incoming
+from mpcli.wire.connection import Connection
+from mpcli.wire.incoming import Incoming
 from mpcli.wire.methods import CHANNEL_CLOSE, CHANNEL_OPEN, QUEUE_DECLARE, QUEUE_DECLARE_OK
 from mpcli.wire.refusal import channel_refusal
 

@@ -12,7 +12,8 @@ from itertools import islice, takewhile
 from time import monotonic
 
 from mpcli.errors import BrokerUnreachable, MpError
-from mpcli.wire.connection import Connection, Incoming
+from mpcli.wire.connection import Connection
+from mpcli.wire.incoming import Incoming
 from mpcli.wire.message import Message
 from mpcli.wire.methods import BASIC_ACK, BASIC_DELIVER, BASIC_NACK, BASIC_RETURN, CHANNEL_CLOSE, CONFIRM_SELECT
 from mpcli.words import counted

@@ -1,12 +1,8 @@
 """A tap: a copy of what passes some exchanges of one broker, bounded, and gone with its connection.
 
-Three exclusive queues of our own: the tap itself, bound to the exchanges, of limited length, where the oldest message
-is dropped first; a second one that the dropped messages are dead-lettered to, and that is emptied every moment because
-`queue.purge-ok` tells how many there were, without sending them; a third behind the second one, bounded to one
-message, which tells that even the count was too much and so is a lower bound. RabbitMQ tells a consumer of no drop.
-
-Deliveries are acknowledged behind a prefetch limit: only what waits in a queue counts for its bound, and to a
-consumer without acknowledgements RabbitMQ hands out everything at once, whether or not it reads.
+Its queues are those of `tap_queues`. Deliveries are acknowledged behind a prefetch limit: only what waits in a queue
+counts for its bound, and to a consumer without acknowledgements RabbitMQ hands out everything at once, whether or not
+it reads.
 """
 
 from __future__ import annotations
@@ -15,8 +11,7 @@ import os
 from struct import error as StructError
 from time import monotonic
 
-from mpcli.errors import BrokerRefused, ProtocolError
-from mpcli.wire.codec import Table
+from mpcli.errors import ProtocolError
 from mpcli.wire.connection import Connection, ConnectionLost
 from mpcli.wire.deliveries import Deliveries
 from mpcli.wire.frames import FRAME_HEARTBEAT, Frame, encode_frame
@@ -35,32 +30,28 @@ from mpcli.wire.methods import (
     CONNECTION_CLOSE_OK,
     QUEUE_BIND,
     QUEUE_BIND_OK,
-    QUEUE_DECLARE,
     QUEUE_PURGE,
     QUEUE_PURGE_OK,
     decode_method,
 )
 from mpcli.wire.refusal import NOT_FOUND, channel_refusal, connection_refusal
+from mpcli.wire.tap_queues import (
+    BINDINGS,
+    COUNTS,
+    MAX_BYTES,
+    MAX_MESSAGES,
+    MESSAGES,
+    Source,
+    bind,
+    counter_of,
+    declare,
+    witness_of,
+)
 
-MAX_MESSAGES = 50_000
-MAX_BYTES = 64 * 1024 * 1024
-_COUNTED = 20_000
 _PREFETCH = 1000
 _CHUNK = 262144
 _HEARTBEAT = encode_frame(FRAME_HEARTBEAT, 0, b"")
-# Messages come on channel 1; the others may be closed by the broker without hurting them.
-_MESSAGES, _COUNTS, _BINDINGS = 1, 2, 3
 _COUNT_EVERY, _COUNT_WHILE_DROPPING, _BIND_EVERY = 1.0, 0.1, 2.0
-
-
-class Source:
-    """An exchange and the topic patterns under which the tap is bound to it."""
-
-    __slots__ = ("exchange", "patterns")
-
-    def __init__(self, exchange: str, patterns: tuple[str, ...] = ("#",)) -> None:
-        self.exchange = exchange
-        self.patterns = patterns
 
 
 class Tap:
@@ -81,7 +72,7 @@ class Tap:
         self.queue = queue
         self._connection = connection
         self._socket, splitter = connection.take_over()
-        self._deliveries = Deliveries(splitter, _MESSAGES)
+        self._deliveries = Deliveries(splitter, MESSAGES)
         self._sources = sources
         self._to_bind: list[tuple[str, str]] = []
         self._binding: tuple[str, str] | None = None
@@ -98,7 +89,7 @@ class Tap:
 
     def consume(self) -> None:
         """Let the messages come."""
-        self._send(BASIC_CONSUME.frame(_MESSAGES, self.queue, "tap", False, False, True, False, {}))
+        self._send(BASIC_CONSUME.frame(MESSAGES, self.queue, "tap", False, False, True, False, {}))
 
     def read(self) -> list[Message]:
         """What has arrived; call it when the socket can be read. Raises `BrokerError` when the connection ended."""
@@ -125,7 +116,7 @@ class Tap:
     def acknowledge(self) -> None:
         """Everything that `read` gave is done with: let the broker send more."""
         if self._last_tag:
-            self._send(BASIC_ACK.frame(_MESSAGES, self._last_tag, True))
+            self._send(BASIC_ACK.frame(MESSAGES, self._last_tag, True))
             self._last_tag = 0
 
     @property
@@ -153,8 +144,8 @@ class Tap:
         self._count_at = monotonic() + _COUNT_EVERY
         if self._purges:
             return
-        self._purges += [_counter(self.queue), _witness(self.queue)]
-        self._send(b"".join(QUEUE_PURGE.frame(_COUNTS, queue, False) for queue in self._purges[-2:]))
+        self._purges += [counter_of(self.queue), witness_of(self.queue)]
+        self._send(b"".join(QUEUE_PURGE.frame(COUNTS, queue, False) for queue in self._purges[-2:]))
 
     @property
     def counting(self) -> bool:
@@ -195,7 +186,7 @@ class Tap:
 
     def _counted(self, count: int) -> None:
         queue = self._purges.pop(0)
-        if queue == _witness(self.queue):
+        if queue == witness_of(self.queue):
             self.uncounted = self.uncounted or count > 0
         elif count:
             self.dropped += count
@@ -206,7 +197,7 @@ class Tap:
             return
         self._binding = self._to_bind.pop(0)
         exchange, pattern = self._binding
-        self._send(QUEUE_BIND.frame(_BINDINGS, self.queue, exchange, pattern, False, {}))
+        self._send(QUEUE_BIND.frame(BINDINGS, self.queue, exchange, pattern, False, {}))
 
     def _bound(self, there: bool) -> None:
         exchange = self._binding[0] if self._binding else ""
@@ -221,7 +212,7 @@ class Tap:
             self._bind_next()
 
     def _channel_closed(self, channel: int, code: int, text: str) -> None:
-        if channel != _BINDINGS or code != NOT_FOUND:
+        if channel != BINDINGS or code != NOT_FOUND:
             raise channel_refusal(self._connection.url, code, text)
         exchange = self._binding[0] if self._binding else ""
         self._to_bind = [pair for pair in self._to_bind if pair[0] != exchange]
@@ -242,14 +233,6 @@ class Tap:
         return ConnectionLost(f"the connection to {self.address} was lost: {why}", "did the broker stop?")
 
 
-def _counter(queue: str) -> str:
-    return f"{queue}.dropped"
-
-
-def _witness(queue: str) -> str:
-    return f"{queue}.uncounted"
-
-
 def open_tap(
     url: str,
     sources: list[Source],
@@ -266,8 +249,8 @@ def open_tap(
     connection = connect(url, timeout=timeout, name=name)
     try:
         queue = f"mp.tail.{os.urandom(8).hex()}"
-        _declare(connection, queue, max_messages, max_bytes)
-        missing = _bind(connection, queue, sources)
+        declare(connection, queue, max_messages, max_bytes)
+        missing = bind(connection, queue, sources)
         connection.request(BASIC_QOS, 0, _PREFETCH, False)
         tap = Tap(connection, sources, queue)
         tap.missing = missing
@@ -276,38 +259,3 @@ def open_tap(
         connection.abort()
         raise
     return tap
-
-
-def _declare(connection: Connection, queue: str, max_messages: int, max_bytes: int) -> None:
-    connection.open_channel(_COUNTS)
-    connection.open_channel(_BINDINGS)
-    witness: Table = {"x-max-length": 1}
-    counter: Table = _bounded(_COUNTED, MAX_BYTES // 2, _witness(queue))
-    tap: Table = _bounded(max_messages, max_bytes, _counter(queue))
-    for name, arguments in ((_witness(queue), witness), (_counter(queue), counter), (queue, tap)):
-        # passive, durable, exclusive, auto-delete, no-wait: without a consumer auto-delete would never happen.
-        connection.request(QUEUE_DECLARE, name, False, False, True, name == queue, False, arguments)
-
-
-def _bounded(messages: int, size: int, overflow: str) -> Table:
-    return {
-        "x-max-length": messages,
-        "x-max-length-bytes": size,
-        "x-overflow": "drop-head",
-        "x-dead-letter-exchange": "",
-        "x-dead-letter-routing-key": overflow,
-    }
-
-
-def _bind(connection: Connection, queue: str, sources: list[Source]) -> set[str]:
-    missing: set[str] = set()
-    for source in sources:
-        try:
-            for pattern in source.patterns:
-                connection.request(QUEUE_BIND, queue, source.exchange, pattern, False, {}, channel=_BINDINGS)
-        except BrokerRefused as error:
-            if error.code != NOT_FOUND:
-                raise
-            missing.add(source.exchange)
-            connection.open_channel(_BINDINGS)
-    return missing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mpcli.bus.naming import TaskName
 from mpcli.errors import BrokerRefused, BrokerUnreachable, MpError, NobodyListens, NoReply, UnknownService
-from mpcli.wire.connection import Incoming
+from mpcli.wire.incoming import Incoming
 from mpcli.wire.methods import BASIC_RETURN, CHANNEL_CLOSE
 from mpcli.wire.refusal import NO_ROUTE, NOT_FOUND, channel_refusal
 from mpcli.wire.url import BrokerUrl

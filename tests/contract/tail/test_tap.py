@@ -15,8 +15,10 @@ from mpcli.wire.connection import Connection
 from mpcli.wire.handshake import connect
 from mpcli.wire.message import Message
 from mpcli.wire.methods import EXCHANGE_DECLARE, EXCHANGE_DELETE, QUEUE_BIND, QUEUE_DECLARE
-from mpcli.wire.tap import Source, Tap, open_tap
-from mpcli.wire.taps import Arrived, Dropped, Event, Exchange, Gap, Lost, Place, Ready, watch
+from mpcli.wire.tap import Tap, open_tap
+from mpcli.wire.tap_events import Arrived, Dropped, Event, Exchange, Gap, Lost, Ready
+from mpcli.wire.tap_queues import Source
+from mpcli.wire.taps import Place, watch
 
 DEADLINE = 60.0
 
@@ -139,7 +141,7 @@ def test_when_even_the_count_overflows_it_says_so(broker, publisher) -> None:
 
 def test_killed_it_leaves_nothing_behind(broker, publisher) -> None:
     code = (
-        "import sys, time; from mpcli.wire.tap import Source, open_tap\n"
+        "import sys, time; from mpcli.wire.tap import open_tap; from mpcli.wire.tap_queues import Source\n"
         "tap = open_tap(sys.argv[1], [Source('mplogin')]); print('ready', flush=True); time.sleep(60)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code, broker.url], stdout=subprocess.PIPE)

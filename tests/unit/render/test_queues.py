@@ -13,7 +13,8 @@ from mpcli.verbs.causes import Cause
 from mpcli.verbs.dead import DeadGroup, DeadLetter, DeadList
 from mpcli.verbs.peek import Peeked, PeekSummary
 from mpcli.verbs.purge import PurgeSummary
-from mpcli.verbs.queues import QueueRow, Snapshot
+from mpcli.verbs.queue_rows import QueueRow
+from mpcli.verbs.queues import Snapshot
 from mpcli.verbs.seen import Seen
 from mpcli.wire.message import Message
 

@@ -6,7 +6,8 @@ import pytest
 
 from mpcli.platform.contexts import resolve
 from mpcli.verbs.causes import Causes
-from mpcli.verbs.queues import _HELPER, QueueRow, matches
+from mpcli.verbs.queue_rows import QueueRow
+from mpcli.verbs.queues import is_helper, matches
 
 
 @pytest.mark.parametrize(
@@ -25,12 +26,12 @@ from mpcli.verbs.queues import _HELPER, QueueRow, matches
     ],
 )
 def test_what_celery_and_mp_make_for_themselves_is_hidden(name: str) -> None:
-    assert _HELPER.fullmatch(name)
+    assert is_helper(name)
 
 
 @pytest.mark.parametrize("name", ["celery", "mplogin.sync", "mplogin.dead", "mp.tail", "celery_delayed", "orders-3f2a"])
 def test_what_is_somebodys_is_not(name: str) -> None:
-    assert not _HELPER.fullmatch(name)
+    assert not is_helper(name)
 
 
 def test_patterns() -> None:
