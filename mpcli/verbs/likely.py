@@ -6,6 +6,11 @@ from mpcli.bus.naming import TaskName
 from mpcli.errors import MpError, UnknownTask
 from mpcli.platform.contexts import Context, Endpoint
 
+# A worker that began before the task was written does not know it, nor one that could not load it.
+_ONLY_WRITTEN = (
+    "the source has it, and the workers that run do not: start them anew; if that does not help, see their log"
+)
+
 
 class Likely:
     """Explains the failure of one call, seen from one place; all is looked up when it is asked for."""
@@ -37,6 +42,8 @@ class Likely:
 
     def hint(self, known: list[str]) -> str:
         """Which of the `known` tasks was probably meant; empty when none is near."""
+        if str(self.name) in self.source_tasks():
+            return _ONLY_WRITTEN
         from mpcli.catalog.nearest import nearest
 
         own = [one for one in known if one.startswith(f"{self.name.queue}.")]

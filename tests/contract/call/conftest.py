@@ -169,6 +169,11 @@ class Place:
             connection.request(QUEUE_BIND, "mpnobody.sync", "mpnobody", "mpnobody.sync.#", False, {})
         self.empty = dict.fromkeys((*QUEUES, "mpnobody.sync", "mploose.sync", "mploose.async"), 0)
 
+    def write_later(self):
+        """A task in the source that the workers, which have begun, do not know."""
+        with open(self.folder / "mpready" / "services.py", "a") as source:
+            source.write('\n\n@mpready.task(name="mpready.sync.later")\ndef later():\n    pass\n')
+
     def is_ready(self):
         assert self.workers.poll() is None, (self.folder / "workers.log").read_text()
         with connect(self.broker.url) as connection:
@@ -259,6 +264,7 @@ def services(request, tmp_path_factory, run_folder):
     try:
         place.declare()
         until(place.is_ready)
+        place.write_later()
         yield place
     finally:
         place.stop()

@@ -118,6 +118,10 @@ FAILURES = {
         "mpready.sync.wiat file=a --timeout 60", 5, "mpready has no task mpready.sync.wiat",
         r"did you mean mpready.sync.wait\?",
     ),
+    "task that is in the source, and with no worker": Failure(
+        "mpready.sync.later --timeout 60", 5, "mpready has no task mpready.sync.later",
+        "the source has it, and the workers that run do not: start them anew; if that does not help, see their log",
+    ),
     "unknown task, async": Failure(
         "mpmute.async.wrte", 5, "mpmute has no task mpmute.async.wrte", r"did you mean mpmute.async.write\?"
     ),
