@@ -11,6 +11,7 @@ from mpcli.errors import BrokerError, MpError, NobodyListens, NoReply, RemoteErr
 from mpcli.verbs.follow import Followed, Follower
 from mpcli.verbs.seen import Outcome
 from mpcli.verbs.whereabouts import Whereabouts, whereabouts
+from mpcli.wire import aside
 from mpcli.words import counted
 
 # Seconds of silence after which workers are asked, and at most between two questions.
@@ -87,7 +88,7 @@ class Outcomes:
         self._changed = threading.Condition()
         self._waits: dict[str, _Wait] = {}
         self._closed = False
-        threading.Thread(target=self._run, name="mp outcomes", daemon=True).start()
+        aside.start(threading.Thread(target=self._run, name="mp outcomes", daemon=True))
 
     def expect(self, task_id: str) -> None:
         """This one is about to be sent."""

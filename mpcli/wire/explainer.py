@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable
 
 from mpcli.errors import BrokerError, BrokerUnreachable, Interrupted, MpError
+from mpcli.wire import aside
 from mpcli.wire.handshake import connect
 from mpcli.wire.ongoing import Ongoing
 from mpcli.wire.verdict import unbound, unexplained
@@ -38,7 +39,7 @@ class Explainer:
                 self._failed.append((ongoing, error))
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name="mp explainer", daemon=True)
-                    self._thread.start()
+                    aside.start(self._thread)
                 return
         ongoing.finish(error=error or _closed(ongoing))
 
