@@ -50,7 +50,7 @@ def export(log: Sequence[Logged], timeout: float, is_service: Callable[[str], bo
         what="test" if as_test else "script",
         imports="\nimport pytest\n" if writer.raises else "",
         partial="from functools import partial\n\n" if writer.partial else "",
-        error=", RemoteError" if writer.raises else "",
+        error="from mpcli.errors import RemoteError\n" if writer.raises else "",
         timeout=f"{timeout:g}",
     )
     if as_test:
@@ -62,8 +62,8 @@ _HEAD = '''"""A {what} made by /export of `mp shell`. It runs where `mp` finds t
 
 {partial}import sys
 
-from mpcli.bus import Caller{error}
-from mpcli.platform.contexts import allow_write, resolve
+from mpcli.bus import Caller
+{error}from mpcli.platform.contexts import allow_write, resolve
 {imports}
 
 def caller_in(context: str | None) -> Caller:
@@ -208,6 +208,8 @@ def _method(task: str) -> str:
 def _call(source: str, offsets: _Offsets, node: ast.Call, named: ast.expr) -> list[Edit]:
     task = task_named(named)
     begin, end = offsets.span(node.func)
+    if "".join(source[slice(*offsets.span(named))].split()) != task:
+        raise _Untranslatable("it calls a task inside of an f-string")  # whose places Python 3.11 guesses
     bracket = source.index("(", end)
     comma = ", " if node.args or node.keywords else ""
     name = bracket + 1, bracket + 1, f"{_quoted(task)}{comma}"

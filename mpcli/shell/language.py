@@ -4,7 +4,7 @@
 never valid there, so it can be written in another way without touching anything that Python accepts: its first letter
 is replaced by the full-width one. Python compares names after NFKC normalisation, keywords before it (Language
 Reference, "Identifiers and keywords"), so the attribute is named `async` to the letter, and every column stays where it
-was. Strings, f-strings and comments are tokens of their own and stay as they are.
+was. Strings and comments are tokens of their own and stay as they are, but for what stands in the braces of f-strings.
 
 Interface, all of it pure: `is_complete(text)` decides whether Enter runs what was typed; `kind(text)` tells a command
 (`/tail mplogin`) and a question (`mplogin.sync.register?`) from Python; `cells(text)` cuts a file into those; `parse`
@@ -29,10 +29,10 @@ MODES = tuple(map(str, Mode))
 _FULL_WIDTH = 0xFEE0  # from the letters of ASCII to those of the block "Halfwidth and Fullwidth Forms"
 _KEYWORD = re.compile(rf"\b(?:{'|'.join(keyword.kwlist)})\b")
 _QUESTION = re.compile(r"\s*(\?{0,2})\s*([^\W\d]\w*(?:\s*\.\s*[^\W\d]\w*)*)\s*(\?{0,2})\s*")
+_F_STRING = re.compile(r"[rR]?[fF]")
 _OPENING, _CLOSING = ("(", "[", "{"), (")", "]", "}")
 _BLANK = (tokenize.NL, tokenize.COMMENT)
-# Where a string begins and ends in pieces, from Python 3.12 on.
-_OPENS = {getattr(tokenize, name) for name in ("FSTRING_START", "TSTRING_START") if hasattr(tokenize, name)}
+# Where a string ends that is in pieces, from Python 3.12 on.
 _CLOSES = {getattr(tokenize, name) for name in ("FSTRING_END", "TSTRING_END") if hasattr(tokenize, name)}
 
 
@@ -94,20 +94,48 @@ def _places(source: str) -> list[tuple[int, int]]:
 
 def _keywords_as_names(source: str) -> Iterator[tuple[int, int]]:
     """Row and column of every keyword that stands behind the dot of an attribute."""
-    before, dotted, depth = False, False, 0
+    before, dotted = False, False
     try:
         for token in _tokens(source):
-            depth += (token.type in _OPENS) - (token.type in _CLOSES)
             if token.type in _BLANK:
                 continue
             is_keyword = token.type == tokenize.NAME and keyword.iskeyword(token.string)
-            if dotted and is_keyword and not depth:
+            if dotted and is_keyword:
                 yield token.start
+            elif token.type == tokenize.STRING and _F_STRING.match(token.string):
+                yield from _keywords_in_braces(token)
             dotted_now = token.type == tokenize.OP and token.string == "." and before
             before = (token.type == tokenize.NAME and (dotted or not is_keyword)) or _ends_value(token)
             dotted = dotted_now
     except (tokenize.TokenError, SyntaxError):
         return  # unfinished, or no Python: what stands before it counts
+
+
+def _keywords_in_braces(token: tokenize.TokenInfo) -> Iterator[tuple[int, int]]:
+    """The same for an f-string, which is one token until Python 3.12."""
+    text, (first, begun) = token.string, token.start
+    for begin, end in _fields(text):
+        row = text.count("\n", 0, begin)
+        column = begin - (text.rfind("\n", 0, begin) + 1) + (0 if row else begun)
+        # In brackets, as what may go on over several lines.
+        for line, at in _keywords_as_names(f"({text[begin:end]}"):
+            yield first + row + line - 1, at + (column - 1 if line == 1 else 0)
+
+
+def _fields(text: str) -> Iterator[tuple[int, int]]:
+    """Where what stands in the braces of an f-string begins and ends, with the braces in it."""
+    at, begin, depth = 0, 0, 0
+    while at < len(text):
+        if not depth and text[at : at + 2] in ("{{", "}}"):
+            at += 1
+        elif text[at] == "{":
+            begin = begin if depth else at + 1
+            depth += 1
+        elif text[at] == "}" and depth:
+            depth -= 1
+            if not depth:
+                yield begin, at
+        at += 1
 
 
 def _ends_value(token: tokenize.TokenInfo) -> bool:

@@ -159,6 +159,8 @@ class Session:
     def _run(self, cell: Cell, name: str, began: float) -> list[Event]:
         if cell.kind is not Kind.PYTHON:
             return list(self.commands.run(cell))
+        if (word := cell.text.strip()) in ("exit", "quit") and word not in self.variables:
+            raise SystemExit
         result = self._python.run(cell.text, name, cell.line)
         wanted = result.value is not None or result.is_called
         return [Value(result.value, time.perf_counter() - began)] if wanted else []

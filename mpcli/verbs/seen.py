@@ -85,6 +85,10 @@ class Outcome:
         self.error = told.text("exception")
         self.traceback = told.text("traceback")
 
+    def __repr__(self) -> str:
+        told = {"worker": self.worker, "seconds": self.seconds, "result": self.result, "error": self.error}
+        return ", ".join([f"{self.what} {self.id}", *(f"{key}={value}" for key, value in told.items() if value)])
+
 
 def task_of(routing_key: str) -> str:
     """The task that a routing key names; delayed messages carry their delay in front of it."""

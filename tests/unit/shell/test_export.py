@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from importlib import import_module
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +20,10 @@ def script(*cells: Logged | str, as_test: bool = False) -> str:
     """What stands below the head."""
     log = [Logged(cell, None) if isinstance(cell, str) else cell for cell in cells]
     text = export(log, 10.0, is_service, as_test)
-    ast.parse(text)
+    for imported in ast.walk(ast.parse(text)):
+        if isinstance(imported, ast.ImportFrom):
+            module = import_module(str(imported.module))
+            assert all(hasattr(module, alias.name) for alias in imported.names), text
     return text.partition("caller = caller_in(None)\n\n" if not as_test else "def test_session() -> None:\n")[2]
 
 

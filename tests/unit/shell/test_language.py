@@ -29,6 +29,7 @@ PIECES = st.lists(
             *("await g()", "async with a as b:\n    ", "async for i in j:\n    ", "from . import async_", "x = 1."),
             *("...async", "'mplogin.async.x'", '"""a\n.async\n"""', "f'{a}.async'", "# mplogin.async.x", "r'\\'", "("),
             *(")", "[", "]", "\n", "\n    ", "'", '"""', "\\\n", ";", "=", ",", " ", "if x:", "pass", "\r\n", "\x0c"),
+            *("f'{x.async.y:>{z.class}}'", 'rf"""{{a.is}} {\n  a\n  .is!r}"""', "f'{", "}", "{{", "!r", "F'"),
             *("lambda: x.async", "ünï.async", "'\u2028.async'", "\u2028"),
         )
     ),
@@ -68,7 +69,8 @@ def _untouchable(source: str) -> list[tuple[str, tuple[int, int]]]:
     with contextlib.suppress(tokenize.TokenError, SyntaxError):
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             kept.append(token)  # noqa: PERF402 - those before an error count
-    return [(token.string, token.start) for token in kept if token.type in (tokenize.STRING, tokenize.COMMENT)]
+    whole = [token for token in kept if token.type in (tokenize.STRING, tokenize.COMMENT)]
+    return [(token.string, token.start) for token in whole if token.string.lstrip("rR")[:1] not in ("f", "F")]
 
 
 @given(st.sampled_from(["async", "class", "import", "is", "pass", "lambda"]), PIECES)
@@ -96,6 +98,20 @@ def test_positions_are_those_of_what_was_typed() -> None:
     assert ast.dump(parse(source), include_attributes=True) == expected.replace("asynk", "async").replace(
         "klass", "class"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "f'{mpa.async.x()}'",
+        "f'é{{mpa.async.x}} {mpa . async.x(\"é\"):>{mpb.class.w}} {b!r}' + f'{mpa.async.y}'",
+        'rf"""\nmpa.async.x {\n  mpa\n  .async.x(f\'{mpa.async.z}\')\n}"""',
+    ],
+)
+def test_in_the_braces_of_an_f_string_a_keyword_is_a_name_as_well(text: str) -> None:
+    expected = ast.unparse(ast.parse(text.replace("async", "asynk").replace("class", "klass")))
+    # In the text of the string every keyword stands as it was.
+    assert ast.unparse(parse(text)) == expected.replace("asynk", "async").replace("klass", "class")
 
 
 def test_an_attribute_may_stand_on_the_next_line() -> None:

@@ -217,7 +217,9 @@ def test_questions_about_the_users_own(session: Session) -> None:
     assert isinstance(event, Raised)
 
 
-@pytest.mark.parametrize(("text", "code"), [("/quit", 0), ("/exit", 0), ("raise SystemExit", 0), ("exit(3)", 3)])
+@pytest.mark.parametrize(
+    ("text", "code"), [("/quit", 0), ("/exit", 0), ("raise SystemExit", 0), ("quit", 0), ("exit(3)", 3)]
+)
 def test_leaving(session: Session, text: str, code: int) -> None:
     assert list(session.run("import sys\nexit = sys.exit")) == []
     assert list(session.run(text)) == [Leave(code)]
