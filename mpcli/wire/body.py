@@ -6,11 +6,14 @@ JSON is read. A pickle is never loaded: its opcodes can be listed (`pickle_opcod
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from mpcli.wire.properties import Properties
 
 # A body larger than this is not opened for a view; a replay or a recording copies it whatever its size.
 MAX_BODY = 16 * 1024 * 1024
+# Lists and objects inside each other; whoever masks, compares or prints what is in them goes down as deep.
+_MAX_DEPTH = 100
 
 JSON_TYPES = frozenset({"application/json", "json"})
 PICKLE_TYPES = frozenset({"application/x-python-serialize", "pickle", "application/x-pickle"})
@@ -28,6 +31,7 @@ _COMPRESSIONS = {
     "lzma": _LZMA,
     "xz": _LZMA,
 }
+_TOO_DEEP = f"JSON nested deeper than {_MAX_DEPTH}"
 _PLAIN_ENCODINGS = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii", "binary", "identity"})
 
 
@@ -115,9 +119,30 @@ def decoded(properties: Properties, body: bytes, limit: int = MAX_BODY) -> objec
     if content_type not in JSON_TYPES:
         raise Opaque(content_type or "no content type")
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
+        value = json.loads(data)
+    except ValueError as error:
         raise Opaque("damaged JSON") from error
+    except RecursionError as error:
+        raise Opaque(_TOO_DEEP) from error
+    if _is_deep(value, data.count(b"[") + data.count(b"{")):
+        raise Opaque(_TOO_DEEP)
+    return value
+
+
+def _is_deep(value: object, brackets: int) -> bool:
+    """Whether a value, whose text has so many opening brackets, is nested too deeply; without any recursion."""
+    if brackets <= _MAX_DEPTH:
+        return False
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [inner for one in level for inner in _parts(one) if isinstance(inner, (dict, list))]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _refuse(constant: str) -> object:
@@ -137,8 +162,8 @@ _read = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_unique).raw_
 def json_parts(text: str) -> list[tuple[object, str]] | None:
     """The items of a JSON array, each with the text it was read from; None for what is no array, or hard to read.
 
-    Hard are NaN and Infinity, which are no JSON, a name that stands twice, because the text then holds more than the
-    value, and white space in other places than an encoder puts it.
+    Hard are what is nested too deeply, NaN and Infinity, which are no JSON, a name that stands twice, because the text
+    then holds more than the value, and white space in other places than an encoder puts it.
     """
     parts: list[tuple[object, str]] = []
     at, size = 1, len(text)
@@ -150,7 +175,8 @@ def json_parts(text: str) -> list[tuple[object, str]] | None:
             parts.append((value, text[at:end]))
             separator = text[end : end + 2]
             if separator == "]":
-                return parts if end + 1 == size else None
+                deep = _is_deep([value for value, _ in parts], text.count("[") + text.count("{"))
+                return parts if end + 1 == size and not deep else None
             if separator[:1] != ",":
                 return None
             at = end + 1 + (separator == ", ")

@@ -30,10 +30,7 @@ class Arguments:
     def __init__(self, view: CeleryView) -> None:
         self.changed = False
         self._properties = view.properties
-        try:
-            self._body, self.opaque = copy.deepcopy(view.body), view.opaque
-        except RecursionError:  # what json can still read may be too deep to be copied
-            self._body, self.opaque = None, "it is nested too deeply"
+        self._body, self.opaque = copy.deepcopy(view.body), view.opaque
         # Protocol 1 has everything in the body, protocol 2 its arguments and the steps that follow.
         self.first = view.protocol == 1
         if not (self.first or _is_second(self._body)):

@@ -14,7 +14,8 @@ from kombu.serialization import dumps
 from mpcli.recording.format import TASK
 from mpcli.recording.reader import Reader
 from mpcli.recording.writer import Writer
-from mpcli.wire.body import MAX_BODY, Opaque, opened, pickle_opcodes
+from mpcli.verbs.replay.arguments import Arguments
+from mpcli.wire.body import MAX_BODY, Opaque, json_parts, opened, pickle_opcodes
 from mpcli.wire.celery_view import CeleryView
 from mpcli.wire.codec import Typed
 from mpcli.wire.message import Message
@@ -172,3 +173,15 @@ def test_no_message_makes_the_view_fail(body, content_type, raw) -> None:
         view = CeleryView(looked_at)
         shown = [view.task, view.id, view.args, view.kwargs, view.embed, view.steps, view.retries, view.data()]
         assert json.dumps(shown[:-1]) or shown
+
+
+@pytest.mark.parametrize("depth", [90, 600, 100_000])
+def test_what_is_nested_deeply_is_not_opened_beyond_what_can_be_shown(depth) -> None:
+    deep = b"[[" + b"[" * depth + b"]" * depth + b'], {"a": {"b": 1}}, null]'
+    wide = b"[[" + b"[]," * 999 + b'[]], {"a": {"b": 1}}, null]'
+    for body, opens in ((deep, depth < 100), (wide, True)):
+        sent = Message.build("mplogin", NAME, {"content_type": "application/json", "headers": {"task": NAME}}, body)
+        view = CeleryView(sent)
+        assert (view.kwargs, view.opaque) == (({"a": {"b": 1}}, "") if opens else (None, "JSON nested deeper than 100"))
+        assert json_parts(body.decode()) is None or opens
+        assert Arguments(view).opaque == view.opaque
