@@ -17,6 +17,7 @@ from mpcli.runner.events import Event, Log, PlatformReady, as_dict, from_dict
 from mpcli.runner.logs import LogFolder
 
 _FAILED = "failed"
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_detached(work: Callable[[], Iterator[Event]], root: Path, logs: Path) -> Iterator[Event]:
@@ -26,7 +27,14 @@ def run_detached(work: Callable[[], Iterator[Event]], root: Path, logs: Path) ->
     runs yet. When the events are not read to their end, the run goes on.
     """
     reading, writing = os.pipe()
-    supervisor = os.fork()
+    # Neither of the two may die of a signal before it can take one: this one takes them in `_Follower`, the other in
+    # `Supervisor.open`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
+    try:
+        supervisor = os.fork()
+    except OSError:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
+        raise
     if supervisor == 0:
         os.close(reading)
         _supervise(work, root, logs, writing)
@@ -36,12 +44,13 @@ def run_detached(work: Callable[[], Iterator[Event]], root: Path, logs: Path) ->
 
 
 class _Follower:
-    """The foreground command: it reads what the background one tells, and passes on Ctrl-C."""
+    """The foreground command: it reads what the background one tells, and passes on Ctrl-C until all is ready."""
 
     def __init__(self, supervisor: int, pipe: BinaryIO, logs: Path) -> None:
         self._supervisor = supervisor
         self._pipe = pipe
         self._logs = logs
+        self._is_up = self._is_stopped = False
 
     def events(self) -> Iterator[Event]:
         with self._signals_passed_on():
@@ -50,18 +59,27 @@ class _Follower:
                 if told["event"] == _FAILED:
                     self._raise(told)
                 event = from_dict(told)
-                yield event
                 if isinstance(event, PlatformReady):
+                    self._is_up = True
+                    if self._is_stopped:  # it was ready at that very moment, and stops all the same
+                        os.waitpid(self._supervisor, 0)
+                        raise KeyboardInterrupt
+                    yield event
                     return
+                yield event
         raise MpError("the supervisor was killed while it started the platform", f"its logs are in {self._logs}")
 
     @contextlib.contextmanager
     def _signals_passed_on(self) -> Iterator[None]:
         def pass_on(_number: int, _frame: FrameType | None) -> None:
+            if self._is_up and not self._is_stopped:
+                return  # too late: it runs in the background
+            self._is_stopped = True
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._supervisor, signal.SIGTERM)
 
-        before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
         try:
             yield
         finally:

@@ -61,6 +61,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number, reason in _SIGNALS.items():
             loop.add_signal_handler(number, self.request_stop, reason)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # of a detached run, which held them back until here
         loop.add_signal_handler(signal.SIGCHLD, self._look)
         self._save()
         self._guard = Guard(self._state.run, self._lock)

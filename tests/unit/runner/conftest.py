@@ -125,6 +125,11 @@ def await_that(condition: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether SIGSTOP, which takes effect some time after `kill` returned, has taken effect."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 @pytest.fixture
 def drive(tmp_path: Path) -> Iterator[Callable[..., Driven]]:
     """Start a run of the given brokers and workers; whatever the test leaves is killed, and counted as a failure."""

@@ -14,6 +14,7 @@ from mpcli.platform.state import RunningProcess, read_state
 from mpcli.runner.leftovers import end_leftovers
 from mpcli.runner.lock import AlreadyRunning, take_lock, try_lock
 from mpcli.runner.proc import all_processes, group_exists
+from tests.unit.runner.conftest import is_stopped
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for leftovers in /proc")
 
@@ -24,11 +25,6 @@ def reapers_of(driven) -> list[int]:
         for row in all_processes()
         if row.parent == driven.process.pid and b"mpcli.runner.reaper" in Path(f"/proc/{row.pid}/cmdline").read_bytes()
     ]
-
-
-def is_stopped(pid: int) -> bool:
-    """Whether SIGSTOP, which takes effect some time after `kill` returned, has taken effect."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def pid_of(driven, name: str) -> int:
