@@ -17,7 +17,10 @@ def demo() -> None:
 
     Example: mp demo
     """
+    from contextlib import closing
+
     from mpcli.render.demo import show_demo
     from mpcli.verbs import demo as verb
 
-    show_demo(verb.demo())
+    with closing(verb.demo()) as events:  # stopped and removed before the last word is said
+        show_demo(events)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,12 +99,12 @@ TOUR = (
 DOWN = Step(("down",), "stop everything in order")
 
 
-def demo() -> Iterator[Event]:
+def demo() -> Generator[Event, None, None]:
     """Run the tour, yielding each step before and after it ran. Leaves nothing behind, also when interrupted.
 
     Raises `MpError` when a command did not end as the tour says that it does.
     """
-    with _ended_by_signals(), _temporary_platform() as folder:
+    with _handled(_interrupt, signal.SIGTERM, signal.SIGHUP), _temporary_platform() as folder:
         yield from _walk(folder)
         yield StepStarted(DOWN)
         yield StepEnded(DOWN, _run(DOWN, folder))
@@ -174,16 +175,23 @@ class _Beside:
 
 @contextmanager
 def _temporary_platform() -> Iterator[Path]:
-    parent = Path(tempfile.mkdtemp(prefix="mp-demo-"))
+    # The name is known before the folder is there, so that no moment is left in which Ctrl-C would forget it.
+    parent = Path(tempfile.gettempdir()) / f"mp-demo-{secrets.token_hex(6)}"
     folder = parent / "shop"
-    folder.mkdir()
     try:
+        parent.mkdir(mode=0o700)
+        folder.mkdir()
         yield folder
     finally:
-        if (folder / "mp.toml").exists():
-            # After a whole tour this finds nothing to stop; after Ctrl-C or a failure it does.
-            subprocess.run(_command(DOWN), cwd=folder, env=_environment(), capture_output=True, check=False, timeout=60)
-        shutil.rmtree(parent, ignore_errors=True)
+        with _handled(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            _remove(parent, folder)
+
+
+def _remove(parent: Path, folder: Path) -> None:
+    if (folder / "mp.toml").exists():
+        # After a whole tour this finds nothing to stop; after Ctrl-C or a failure it does.
+        subprocess.run(_command(DOWN), cwd=folder, env=_environment(), capture_output=True, check=False, timeout=60)
+    shutil.rmtree(parent, ignore_errors=True)
 
 
 def _run(step: Step, folder: Path) -> object:
@@ -222,16 +230,17 @@ def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in ("MP_SYNC_URL", "MP_ASYNC_URL", "MP_PREFIX")}
 
 
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """A terminal that closes, or `kill`, ends the tour as Ctrl-C does: with everything stopped and removed."""
+    raise KeyboardInterrupt
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None] | signal.Handlers, *numbers: int) -> Iterator[None]:
+    """What these signals do meanwhile."""
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)

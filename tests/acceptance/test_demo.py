@@ -58,10 +58,15 @@ def test_interrupted_it_leaves_nothing_either(mp_program: str, tmp_path: Path, e
         if "$ mp ps" in line:
             break
     demo.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + 40
+    while not any(command.endswith("mpcli down ") for command in _processes_below(tmp_path)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    demo.send_signal(signal.SIGINT)  # as it tidies up
     rest, _ = demo.communicate(timeout=60)
     assert demo.returncode == 130, seen + rest
     assert list(tmp_path.iterdir()) == []
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while _processes_below(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert _processes_below(tmp_path) == []
