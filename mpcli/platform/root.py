@@ -36,10 +36,23 @@ def cache_folder(root: str) -> str:
     return os.path.join(root, RUNTIME_FOLDER, "cache") if root else user_folder("XDG_CACHE_HOME", ".cache")
 
 
+def state_folder(root: str) -> str:
+    """Where copies and journals are kept, in the platform or outside of any for the user."""
+    if root:
+        return os.path.join(root, RUNTIME_FOLDER)
+    return user_folder("XDG_STATE_HOME", os.path.join(".local", "state"))
+
+
 def user_folder(variable: str, default: str) -> str:
     """`mp`'s own folder of one kind, by the XDG base directory specification."""
     base = os.environ.get(variable, "")
-    return os.path.join(base if os.path.isabs(base) else os.path.join(os.path.expanduser("~"), default), "mp")
+    return os.path.join(base if os.path.isabs(base) else os.path.join(home_folder(), default), "mp")
+
+
+def home_folder() -> str:
+    """The user's home; one that cannot be for a user without, as containers have them: nothing is kept then."""
+    home = os.path.expanduser("~")
+    return home if os.path.isabs(home) else "/nonexistent"
 
 
 def read_choice(root: str) -> str:

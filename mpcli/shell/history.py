@@ -16,7 +16,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
 
 from mpcli.platform.contexts import Context
-from mpcli.platform.root import user_folder
+from mpcli.platform.root import state_folder
 
 _LARGEST = 1 << 20  # bytes; what is older goes
 
@@ -27,7 +27,7 @@ def history_file(context: Context) -> str:
     """Where the lines of this context are kept: a context of a platform is another one than that of its neighbour."""
     from hashlib import blake2s
 
-    folder = os.path.join(user_folder("XDG_STATE_HOME", os.path.join(".local", "state")), "shell")
+    folder = os.path.join(state_folder(""), "shell")
     with suppress(OSError):
         os.makedirs(folder, mode=0o700, exist_ok=True)
     where = os.path.basename(context.root) or "everywhere"

@@ -11,6 +11,7 @@ from pathlib import Path
 from mpcli.bus.naming import DEFAULT_PREFIX, check_prefix
 from mpcli.errors import InvalidName, NoPlatform, UsageError
 from mpcli.platform.layout import CONFIG_FILE, find_root, load_platform, read_service
+from mpcli.platform.root import home_folder
 from mpcli.scaffold.placing import place, refuse_existing, staging
 from mpcli.scaffold.rendering import render
 from mpcli.scaffold.service import service_rendering
@@ -101,7 +102,9 @@ def _check_can_become_platform(start: Path) -> None:
         raise UsageError(
             f"{start} is the service {service.name}, and no platform holds it", "run this in the folder above"
         )
-    if start in (Path.home(), Path(start.anchor)) and any(not entry.name.startswith(".") for entry in start.iterdir()):
+    if start in (Path(home_folder()), Path(start.anchor)) and any(
+        not entry.name.startswith(".") for entry in start.iterdir()
+    ):
         raise UsageError(
             f"{start} is not the place for a platform", "run `mp new platform NAME`, or begin in an empty folder"
         )

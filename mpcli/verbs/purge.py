@@ -6,7 +6,6 @@ message. Only as many are taken as were counted when the user was asked.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from time import monotonic, time
 from mpcli.errors import MpError, SafetyRefusal, UsageError
 from mpcli.platform.contexts import FREE, Ask, Context, allow_write, resolve
 from mpcli.platform.layout import load_platform
-from mpcli.platform.root import user_folder
+from mpcli.platform.root import state_folder
 from mpcli.recording.format import DEAD, TASK
 from mpcli.recording.writer import Writer
 from mpcli.verbs.peek import Cost, Look, may_look
@@ -123,7 +122,7 @@ def _plan(around: Context, place: QueuePlace, chosen: bool, spend: bool, backup:
 
 
 def _default_backup(around: Context, queue: str) -> Path:
-    folder = around.runtime or user_folder("XDG_STATE_HOME", os.path.join(".local", "state"))
+    folder = state_folder(around.root)
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     named = "".join(sign if sign.isalnum() or sign in "._-" else "_" for sign in queue[:100])
     return Path(folder) / _FOLDER / f"{around.name}.{named}.{moment}.mprec"

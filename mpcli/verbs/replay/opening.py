@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from mpcli.errors import BrokerError, BrokerRefused, MpError, NotFound, UsageError
 from mpcli.platform.contexts import Context
-from mpcli.platform.root import user_folder
+from mpcli.platform.root import state_folder
 from mpcli.recording.reader import MAKES_ONE
 from mpcli.verbs.peek import Cost
 from mpcli.verbs.queue_place import held, locate, suggestion, told, traits_of
@@ -109,7 +109,7 @@ def queue_journal(around: Context, queue: str) -> Path:
     named = quote(queue, safe="")
     if len(named) > _LONG:
         named = f"{named[:_LONG]}-{blake2b(queue.encode(), digest_size=8).hexdigest()}"
-    folder = around.runtime or user_folder("XDG_STATE_HOME", os.path.join(".local", "state"))
+    folder = state_folder(around.root)
     return Path(folder) / "replay" / f"{around.name}.{named}.replay"
 
 

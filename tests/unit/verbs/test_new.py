@@ -6,6 +6,7 @@ import pytest
 
 from mpcli.errors import ConfigError, InvalidName, UsageError
 from mpcli.platform.layout import load_platform
+from mpcli.platform.root import user_folder
 from mpcli.verbs.new import new_platform, new_service
 
 
@@ -101,6 +102,14 @@ def test_a_home_folder_in_use_does_not_become_a_platform(tmp_path: Path, monkeyp
     with pytest.raises(UsageError, match="not the place for a platform"):
         new_service(tmp_path, "mplogin")
     assert names(tmp_path) == ["Documents"]
+
+
+def test_a_user_without_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a container runs one that no file of users knows: no folder is named `~`."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)
+    assert user_folder("MP_NOT_SET", ".config") == "/nonexistent/.config/mp"
+    assert new_service(tmp_path, "mplogin").files
 
 
 def test_a_broken_platform_is_told_before_anything_is_written(tmp_path: Path) -> None:
