@@ -26,7 +26,7 @@ from secrets import token_hex
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "conformance"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
-from allowed import Answers, allowed
+from allowed import allowed
 from operations import Operation, sequence
 from servers import embedded, rabbitmq
 from side import Answer, Side
@@ -36,6 +36,7 @@ QUICK, QUORUM, SLOW = 0.004, 0.03, 0.2
 SHRINKING = 90
 """Seconds for the search of a shorter sequence."""
 
+Answers = tuple[Answer, Answer]
 
 _DECLARED = re.compile(r"(queue\.declare-ok \['[^']*', \d+), \d+\]")
 """The number of consumers stands last in it."""
@@ -76,8 +77,9 @@ class Pair:
                 loose |= _interleaved(answers)
                 self.operations += 1
                 with_quorum = _has_quorum(operations[: number + 1])
-                if len({_comparable(answer, with_quorum=with_quorum) for answer in answers}) > 1:
-                    reason = allowed(operation, answers)
+                ours, theirs = (_comparable(answer, with_quorum=with_quorum) for answer in answers)
+                if ours != theirs:
+                    reason = allowed(operation, ours, theirs)
                     self.allowed.update([reason] if reason else [])
                     return None if reason else Difference(operations[: number + 1], answers)
             return None
@@ -120,18 +122,22 @@ def _several(told: dict[str, object]) -> bool:
 
 
 def _comparable(answer: Answer, *, with_quorum: bool) -> str:
-    """Without what is chance: the tags of deliveries that came from several queues, for their order among each other.
+    """Without what is chance.
 
-    And without the number of consumers where there are quorum queues: what was fetched from one counts as one more.
+    That are the tags of deliveries that came from several queues, for their order among each other; what is delivered
+    on a connection that an error ends; and, where there are quorum queues, the number of consumers, for what was
+    fetched from one counts as one more.
     """
-    told: dict[str, object] = {
-        where: {kind: what for kind, what in told.items() if kind != "tags" or not _several(told)}
-        for where, told in sorted(answer.items())
-    }
+    ended = {where.removesuffix(".0") for where in answer if where.endswith(".0")}
+    told: dict[str, object] = {}
+    for where, what in sorted(answer.items()):
+        chance = {"tags"} if _several(what) else set()
+        if where.partition(".")[0] in ended:
+            chance |= {"tags", "delivered"}
+        left = {kind: words for kind, words in what.items() if kind not in chance}
+        told.update({where: left} if left else {})
     if with_quorum:
-        told["queues"] = {
-            name: counts[0] if isinstance(counts, tuple) else counts for name, counts in answer["queues"].items()
-        }
+        told["queues"] = {name: _messages(counts) for name, counts in answer["queues"].items()}
         return _DECLARED.sub(r"\1]", str(told))
     return str(told)
 

@@ -40,11 +40,10 @@ class Consumer:
         channel = self.channel
         if channel.connection.paused:
             return False
-        if self.no_ack:
-            return True
-        if self.limit and self.unacked >= self.limit:
+        # As in RabbitMQ, the channel's limit holds up those too that do not acknowledge, and do not count for it.
+        if channel.global_limit and channel.global_unacked >= channel.global_limit:
             return False
-        return not channel.global_limit or channel.global_unacked < channel.global_limit
+        return self.no_ack or not self.limit or self.unacked < self.limit
 
 
 class Consumers:

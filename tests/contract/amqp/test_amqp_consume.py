@@ -91,6 +91,17 @@ def test_the_global_prefetch_count_is_shared(four) -> None:
     assert len([four.expect("basic.deliver") for _ in range(2)]) == 2, "the other kind of count ends the shared one"
 
 
+def test_the_global_prefetch_count_holds_up_who_does_not_acknowledge(four) -> None:
+    four.call(1, m.BASIC_QOS, 0, 1, True)
+    four.consume("q", "a")
+    held = four.deliveries(1)
+    four.consume("q", "b", no_ack=True)
+    assert four.deliveries(0) == []
+    four.send(1, m.BASIC_CANCEL, "a", True)
+    four.send(1, m.BASIC_ACK, held[0].values[1], False)
+    assert bodies(four.deliveries(3)) == [b"1", b"2", b"3"]
+
+
 def test_a_higher_priority_goes_first_until_it_is_busy(client) -> None:
     client.queue("q", exclusive=True)
     client.call(1, m.BASIC_QOS, 0, 1, False)
