@@ -12,6 +12,7 @@ number alone: `--seed TEXT --only NUMBER` runs it again.
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import re
 import sys
@@ -19,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
@@ -63,7 +64,7 @@ class Pair:
     def __init__(self, sides: tuple[Side, Side]) -> None:
         self._sides = sides
         self._threads = ThreadPoolExecutor(2)
-        self.operations = 0
+        self.sequences = self.operations = self.fleeting = 0
         self.allowed: Counter[str] = Counter()
 
     def compare(self, operations: list[Operation], *, slow: bool = False) -> Difference | None:
@@ -72,16 +73,17 @@ class Pair:
         try:
             for number, operation in enumerate(operations):
                 where = (operation.connection, operation.channel)
-                quiet = SLOW if slow else _quiet(operations[: number + 1])
+                so_far = operations[: number + 1]
+                quiet = SLOW if slow else _quiet(so_far)
                 answers = self._ask(operation, quiet, one_by_one=where in loose)
                 loose |= _interleaved(answers)
                 self.operations += 1
-                with_quorum = _has_quorum(operations[: number + 1])
+                with_quorum = _has_quorum(so_far)
                 ours, theirs = (_comparable(answer, with_quorum=with_quorum) for answer in answers)
                 if ours != theirs:
-                    reason = allowed(operation, ours, theirs)
+                    reason = allowed(so_far, ours, theirs)
                     self.allowed.update([reason] if reason else [])
-                    return None if reason else Difference(operations[: number + 1], answers)
+                    return None if reason else Difference(so_far, answers)
             return None
         finally:
             list(self._threads.map(Side.clear, self._sides))
@@ -197,34 +199,41 @@ def _less(value: object) -> Iterator[object]:
 def main() -> int:
     options = _options()
     logging.basicConfig(format="the embedded broker's log: %(message)s")
-    seed = options.seed or token_hex(4)
-    found = number = 0
     with ExitStack() as stack:
         print("starting a RabbitMQ node")
         ports = [stack.enter_context(server()) for server in (embedded, rabbitmq)]
         pair = Pair((Side(ports[0]), Side(ports[1])))
-        started = time.monotonic()
-        print(f"seed {seed}, for {options.seconds} s", flush=True)
-        for number in [options.only] if options.only else range(1, sys.maxsize):
-            if time.monotonic() - started > options.seconds:
-                break
-            operations = sequence(f"{seed}:{number}")
-            first = pair.compare(operations)
-            difference = first and pair.compare(first.operations, slow=True)
-            if difference:
-                found += 1
-                print(f"\nsequence {number}: a difference, {len(difference.operations)} operations", flush=True)
-                print(pair.shortest(difference), flush=True)
-                if not options.all:
+        seed, started, found = options.seed or token_hex(4), time.monotonic(), 0
+        print(f"seed {seed}, for {options.seconds:.0f} s", flush=True)
+        with suppress(KeyboardInterrupt):
+            for number in [options.only] if options.only else itertools.count(1):
+                if time.monotonic() - started > options.seconds or (found and not options.all):
                     break
-        _report(pair, number, time.monotonic() - started, found)
+                found += _differs(pair, number, sequence(f"{seed}:{number}"))
+        _report(pair, time.monotonic() - started, found)
     return 1 if found else 0
 
 
-def _report(pair: Pair, sequences: int, seconds: float, found: int) -> None:
-    print(f"\n{sequences} sequences, {pair.operations} operations on each broker, {seconds:.0f} s")
+def _differs(pair: Pair, number: int, operations: list[Operation]) -> bool:
+    """Whether the sequence is answered in two ways; if so, print the shortest one that is."""
+    pair.sequences += 1
+    first = pair.compare(operations)
+    if first is None:
+        return False
+    difference = pair.compare(first.operations, slow=True)
+    if difference is None:
+        pair.fleeting += 1
+        return False
+    print(f"\nsequence {number}: a difference, {len(difference.operations)} operations", flush=True)
+    print(pair.shortest(difference), flush=True)
+    return True
+
+
+def _report(pair: Pair, seconds: float, found: int) -> None:
+    print(f"\n{pair.sequences} sequences, {pair.operations} operations on each broker, {seconds:.0f} s")
     for reason, times in pair.allowed.most_common():
         print(f"  allowed {times} times: {reason}")
+    print(f"  {pair.fleeting} times something came late: not so with long waits")
     print(f"{found or 'no'} difference{'' if found == 1 else 's'}")
 
 

@@ -47,20 +47,25 @@ class Consumer:
 
 
 class Consumers:
-    """The consumers of one queue: the highest priority first, within it in turns."""
+    """The consumers of one queue: the highest priority first, within it in turns.
 
-    __slots__ = ("_groups", "_single_active", "active", "count", "exclusive")
+    As in RabbitMQ, one that is not ready when its turn comes leaves the row, and is at its end when it is ready again.
+    """
+
+    __slots__ = ("_blocked", "_rows", "_single_active", "active", "count", "exclusive")
 
     def __init__(self, single_active: bool) -> None:
-        self._groups: list[tuple[int, deque[Consumer]]] = []
+        self._rows: list[tuple[int, deque[Consumer]]] = []
+        self._blocked: list[Consumer] = []
         self._single_active = single_active
         self.active: Consumer | None = None
         self.exclusive = False
         self.count = 0
 
     def __iter__(self) -> Iterator[Consumer]:
-        for _, group in self._groups:
-            yield from group
+        for _, row in self._rows:
+            yield from row
+        yield from self._blocked
 
     def add(self, consumer: Consumer) -> None:
         """Take it in."""
@@ -68,25 +73,27 @@ class Consumers:
         self.exclusive = consumer.exclusive
         if self._single_active and self.active is None:
             self.active = consumer
-        for index, (priority, group) in enumerate(self._groups):
+        self._line_up(consumer)
+
+    def _line_up(self, consumer: Consumer) -> None:
+        for index, (priority, row) in enumerate(self._rows):
             if priority == consumer.priority:
-                group.append(consumer)
+                row.append(consumer)
                 return
             if priority < consumer.priority:
-                self._groups.insert(index, (consumer.priority, deque([consumer])))
+                self._rows.insert(index, (consumer.priority, deque([consumer])))
                 return
-        self._groups.append((consumer.priority, deque([consumer])))
+        self._rows.append((consumer.priority, deque([consumer])))
 
     def remove(self, consumer: Consumer) -> None:
         """Let it go; with a single active consumer the next one takes over."""
-        for index, (priority, group) in enumerate(self._groups):
-            if priority == consumer.priority and consumer in group:
-                group.remove(consumer)
-                if not group:
-                    del self._groups[index]
+        for members in (self._blocked, *(row for _, row in self._rows)):
+            if consumer in members:
+                members.remove(consumer)
                 self.count -= 1
                 self.exclusive = False
                 break
+        self._rows = [(priority, row) for priority, row in self._rows if row]
         if self.active is consumer:
             self.active = next(iter(self), None)
 
@@ -94,14 +101,21 @@ class Consumers:
         """The one whose turn it is, or None when nobody can take a message."""
         if self._single_active:
             return self.active if self.active is not None and self.active.ready() else None
-        for _, group in self._groups:
-            if len(group) == 1:
-                if group[0].ready():
-                    return group[0]
-                continue
-            for _ in range(len(group)):
-                consumer = group[0]
-                group.rotate(-1)
+        if self._blocked:
+            self._line_up_ready()
+        for _, row in self._rows:
+            while row:
+                consumer = row[0]
                 if consumer.ready():
+                    row.rotate(-1)
                     return consumer
+                self._blocked.append(row.popleft())
         return None
+
+    def _line_up_ready(self) -> None:
+        blocked, self._blocked = self._blocked, []
+        for consumer in blocked:
+            if consumer.ready():
+                self._line_up(consumer)
+            else:
+                self._blocked.append(consumer)

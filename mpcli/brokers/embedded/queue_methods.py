@@ -164,8 +164,8 @@ def _bind(channel: Channel, name: str, source: str, key: str, nowait: bool, argu
         raise not_found("exchange", clean(source), channel.vhost.name)
     if queue is None:
         raise not_found("queue", clean(named(channel, name)), channel.vhost.name)
-    check_owner(channel, queue)
     exchange.check_binding(arguments)
+    check_owner(channel, queue)
     channel.vhost.bind(exchange, queue, _key(channel, name, key), arguments)
     if not nowait:
         channel.send(QUEUE_BIND_OK)

@@ -118,6 +118,8 @@ def as_term(value: Value) -> str:  # noqa: PLR0911 - one line for each type
         return as_binary(value)
     if isinstance(value, str):
         return as_binary(value.encode("utf-8", "surrogateescape"))
+    if isinstance(value, tuple):  # a decimal
+        return f"{{{','.join(map(str, value))}}}"
     if isinstance(value, list):
         return f"[{','.join(f'{{{type_name(item)},{as_term(item)}}}' for item in value)}]"
     if isinstance(value, dict):

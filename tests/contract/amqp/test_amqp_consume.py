@@ -91,6 +91,23 @@ def test_the_global_prefetch_count_is_shared(four) -> None:
     assert len([four.expect("basic.deliver") for _ in range(2)]) == 2, "the other kind of count ends the shared one"
 
 
+def test_who_was_held_up_is_at_the_end_of_the_row(connect) -> None:
+    first, second = connect(), connect()
+    first.queue("q")
+    first.call(1, m.BASIC_QOS, 0, 1, False)
+    first.consume("q")
+    for body in (b"1", b"2"):
+        first.publish("", "q", body)
+    held = first.deliveries(1)
+    second.consume("q", no_ack=True)
+    assert bodies(second.deliveries(1)) == [b"2"]
+    first.send(1, m.BASIC_ACK, held[0].values[1], False)
+    first.settled()
+    for body in (b"3", b"4"):
+        first.publish("", "q", body)
+    assert (bodies(second.deliveries(1)), bodies(first.deliveries(1))) == ([b"3"], [b"4"])
+
+
 def test_the_global_prefetch_count_holds_up_who_does_not_acknowledge(four) -> None:
     four.call(1, m.BASIC_QOS, 0, 1, True)
     four.consume("q", "a")

@@ -207,6 +207,7 @@ def test_headers(client, headers: dict, queues: set[str]) -> None:
         ("some", 'value <<"some">>; expected all, any, all-with-x, or any-with-x'),
         (5, "type signedint (value 5); expected longstr"),
         (["a", 1], 'type array (value [{longstr,<<"a">>},{signedint,1}]); expected longstr'),
+        (Typed("D", (1, 5)), "type decimal (value {1,5}); expected longstr"),
         ({"a": True}, 'type table (value [{<<"a">>,bool,true}]); expected longstr'),
     ],
 )
@@ -215,6 +216,13 @@ def test_an_unknown_x_match_is_406(client, value: object, wrong: str) -> None:
     with pytest.raises(Exception, match=r"406") as caught:
         client.bind("q", "amq.headers", "", **{"x-match": value})
     assert caught.value.text == f"PRECONDITION_FAILED - Invalid x-match field {wrong}"
+
+
+def test_a_binding_is_checked_before_the_owner_of_its_queue(connect) -> None:
+    connect().queue("q", exclusive=True)
+    stranger = connect()
+    with pytest.raises(Exception, match="406 PRECONDITION_FAILED - Invalid x-match field value"):
+        stranger.bind("q", "amq.headers", "", **{"x-match": "some"})
 
 
 def test_what_nothing_matches_goes_to_the_alternate_exchange(client) -> None:
