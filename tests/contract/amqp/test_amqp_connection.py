@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
+from amqp_client import PATIENCE
 
 from mpcli.wire import methods as m
 from mpcli.wire.codec import encode_table
 from mpcli.wire.frames import CONTENT_START, PROTOCOL_HEADER, encode_frame
-from tests.contract.amqp.conftest import PATIENCE
 
 CAPABILITIES = {"capabilities": {"authentication_failure_close": True}}
 

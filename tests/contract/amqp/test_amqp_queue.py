@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from amqp_client import PATIENCE, Closed
 
 from mpcli.wire import methods as m
 from mpcli.wire.codec import Typed
-from tests.contract.amqp.conftest import PATIENCE, Closed
 
 
 def refused(client, name: str, **options):
