@@ -22,9 +22,13 @@ AUTO, JSON, TABLE, PYTHON = "auto", "json", "table", "python"
 FORMS = (AUTO, JSON, TABLE, PYTHON)
 # More columns than this make a table of slivers; then each row is shown by itself.
 _COLUMNS = 12
-# What is kept free of a cut result: the call above it, the line below it, the prompt and what follows.
+# A result of so many lines, or a screen without what stands around it, is shown whole.
 _MARGIN = 6
 _LEAST = 20
+# One that is cut leaves room for its call, the line below it, the prompt, its menu and the bar: so that its beginning,
+# where the names of the columns are, stays on the screen.
+_AROUND = 14
+_LEAST_CUT = 8
 # Whose objects are data: they hold what their repr says and nothing else.
 _DATA = ("builtins", "datetime", "decimal", "uuid")
 
@@ -45,11 +49,13 @@ def show_value(value: object, form: str = AUTO, seconds: float | None = None, wh
     lines = console.render_lines(_renderable(shown.of(value, form), form, console.width), pad=False)
     while lines and not "".join(segment.text for segment in lines[-1]).strip():
         lines.pop()  # the frame of a table
+    is_cut = not whole and (shown.is_cut or len(lines) > most)
+    if is_cut:
+        lines = lines[: max(console.height - _AROUND, _LEAST_CUT)]
     from rich.segment import Segment, Segments
 
-    for line in lines if whole else lines[:most]:
+    for line in lines:
         console.print(Segments([*line, Segment.line()]), end="", soft_wrap=True)
-    is_cut = shown.is_cut or (len(lines) > most and not whole)
     notes = ["there is more: /all shows it"] if is_cut else []
     show_dim(" · ".join([*notes, *([took(seconds)] if seconds is not None else [])]))
 

@@ -151,6 +151,15 @@ def test_the_history_keeps_no_secret_and_is_for_its_owner_alone(opened: Open, tm
     again.see("1 + 1")
 
 
+def test_of_a_result_that_is_cut_the_beginning_stays_on_the_screen(opened: Open) -> None:
+    shell = opened()
+    shell.send('[{"number": n, "square": n * n} for n in range(500)]' + ENTER)
+    shell.see("there is more: /all shows it")
+    shell.see(lambda: shell.line == "local>" and "sync ✗" in shell.bar)
+    assert " number   square" in shell.lines
+    assert "      3        9" in shell.lines
+
+
 def test_no_colour_when_it_is_not_wanted(opened: Open) -> None:
     shell = opened(NO_COLOR="1")
     shell.send("mplog")
