@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +24,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
+from ports import free_port
 
 from mpcli.errors import BrokerUnavailable
 
@@ -270,12 +270,6 @@ def _start_node(folder: Path, lock: Path, port: int) -> subprocess.Popen[bytes]:
     return guard
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def needs_rabbitmq() -> None:
     """Skip where there is no RabbitMQ, and fail there if this is CI."""
@@ -297,7 +291,7 @@ def rabbitmq_server(needs_rabbitmq: None, run_folder: Path, run_lock: Path) -> R
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
         if not (folder / "node.json").exists():
             # The guard outlives this process where a worker started it, so nobody waits for it here.
-            _guards.append(_start_node(folder, run_lock, _free_port()))
+            _guards.append(_start_node(folder, run_lock, free_port()))
     return RabbitMQServer(folder)
 
 
@@ -348,7 +342,7 @@ def own_broker(
             yield Broker("embedded", "/", EmbeddedServer(stack, data=tmp_path / "data"), is_own=True)
         return
     request.getfixturevalue("needs_rabbitmq")
-    folder, port = tmp_path / "rabbitmq", _free_port()
+    folder, port = tmp_path / "rabbitmq", free_port()
     guard = _start_node(folder, run_lock, port)
 
     def stop() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import amqp
 import pytest
+from ports import free_port
 
 
 def connect(broker):
@@ -92,13 +92,10 @@ def test_a_node_ends_when_its_test_run_is_killed(needs_rabbitmq, tmp_path, proce
     lock, folder = tmp_path / "lock", tmp_path / "node"
     folder.mkdir()
     run = subprocess.Popen([sys.executable, "-c", HOLD_LOCK, str(lock)], stdout=subprocess.PIPE)
-    with run, socket.socket() as probe:
+    with run:
         assert run.stdout.readline() == b"held\n"
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
         script = Path(__file__).with_name("rabbitmq_guard.py")
-        guard = subprocess.Popen([sys.executable, str(script), str(folder), str(port), str(lock)])
+        guard = subprocess.Popen([sys.executable, str(script), str(folder), str(free_port()), str(lock)])
         await_condition(lambda: (folder / "node.json").exists() or guard.poll() is not None, 90)
         assert guard.poll() is None
         run.kill()

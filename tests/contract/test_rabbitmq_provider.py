@@ -7,7 +7,6 @@ import os
 import runpy
 import shutil
 import signal
-import socket
 import stat
 import tempfile
 import threading
@@ -17,6 +16,7 @@ from types import SimpleNamespace
 
 import amqp
 import pytest
+from ports import free_port
 
 from mpcli.brokers.rabbitmq.provider import RabbitMQProvider
 from mpcli.bus.naming import Mode
@@ -30,13 +30,8 @@ linux_only = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="read
 
 
 def free_ports(*modes):
-    probes = [socket.socket() for _ in modes]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = {mode: probe.getsockname()[1] for mode, probe in zip(modes, probes, strict=True)}
-    for probe in probes:
-        probe.close()
-    return ports
+    ports = {mode: free_port() for mode in modes}
+    return ports if len(set(ports.values())) == len(modes) else free_ports(*modes)
 
 
 def listening(pids):

@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from ports import free_port
+
 from mpcli.brokers.choose import provider
 from mpcli.bus.naming import Mode
 from mpcli.platform.processes import AmqpPort, ProcessSpec, TcpPort
@@ -21,9 +23,7 @@ class BrokerProcess:
     """One broker of this kind, with its data in `folder`; `env` is added to its environment."""
 
     def __init__(self, kind: str, folder: Path, env: Mapping[str, str]) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        plan = provider(kind).plan(folder, {Mode.SYNC: port})
+        plan = provider(kind).plan(folder, {Mode.SYNC: free_port()})
         self.url = plan.urls[Mode.SYNC]
         *self._before, self._spec = plan.processes  # RabbitMQ's port mapper comes first
         self._env = env

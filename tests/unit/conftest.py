@@ -1,4 +1,4 @@
-"""A disk that is full at a place of our choice."""
+"""A disk that is full at a place of our choice; and examples that may take their time, for a machine may be busy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("busy", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @contextmanager

@@ -98,6 +98,9 @@ def test_a_damaged_or_missing_index_is_made_again(root: Path) -> None:
 def test_many_paths_are_answered_first_and_scanned_behind(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(_names(root)) == 3
     monkeypatch.setattr(index, "CHECKED", 3)
+    children: list[int] = []
+    fork = os.fork
+    monkeypatch.setattr(os, "fork", lambda: children.append(fork()) or children[-1])
     (root / "mpwallet" / "more.py").write_text(TASK.format("close", "close"))
     file = root / ".mp" / "cache" / "tasks"
     assert len(_names(root)) == 3, "young enough: neither looked at nor scanned"
@@ -107,7 +110,8 @@ def test_many_paths_are_answered_first_and_scanned_behind(root: Path, monkeypatc
     while b"close" not in file.read_bytes():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    os.waitpid(-1, 0)
+    (child,) = children
+    os.waitpid(child, 0)
 
 
 @pytest.mark.parametrize(

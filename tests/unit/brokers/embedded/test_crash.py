@@ -43,7 +43,7 @@ def running(data: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], 
         yield process, int(line.rsplit(":", 1)[1])
     finally:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def connected(port: int, **options: object) -> Connection:
@@ -54,7 +54,7 @@ def connected(port: int, **options: object) -> Connection:
 
 def publish_until_killed(process: subprocess.Popen[str], port: int, kill_at: int) -> int:
     """Publish as fast as it goes, kill the broker at that confirm. Returns the highest one that came."""
-    stream = socket.create_connection(("127.0.0.1", port), timeout=20)
+    stream = socket.create_connection(("127.0.0.1", port), timeout=60)
     properties = encode_properties({"delivery_mode": 2})
     stream.sendall(
         PROTOCOL_HEADER
@@ -97,7 +97,7 @@ def test_nothing_confirmed_is_lost(tmp_path: Path, attempt: int) -> None:
     kill_at = random.randrange(1, MESSAGES)
     with running(tmp_path) as (process, port):
         confirmed = publish_until_killed(process, port, kill_at)
-        process.wait(10)
+        process.wait(60)
     assert confirmed >= kill_at, "the stream ended before the broker was killed"
     kept = kept_in(tmp_path)
     assert kept[:confirmed] == list(range(confirmed)), f"killed at {kill_at}, confirmed {confirmed}"
@@ -120,7 +120,7 @@ def test_a_full_disk_ends_the_broker_and_loses_nothing_confirmed(tmp_path: Path)
         # A file that may not grow fails in the way of a disk without room.
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
         confirmed = publish_until_killed(process, port, MESSAGES + 1)
-        assert process.wait(10) == 6
+        assert process.wait(60) == 6
         assert "the journal cannot be written" in process.stderr.read()
     assert 0 < confirmed < MESSAGES
     assert kept_in(tmp_path)[:confirmed] == list(range(confirmed))
@@ -157,7 +157,7 @@ def test_a_disk_without_room_is_not_taken_for_a_damaged_file(tmp_path: Path) -> 
     limited = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (100, 100));"
     program = f"{limited} from mpcli.brokers.embedded.__main__ import main; raise SystemExit(main())"
     argv = [sys.executable, "-c", program, "--port", "0", "--data", str(tmp_path)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr.startswith(f"{tmp_path / 'journal.sqlite3'}: ")
     assert not list(tmp_path.glob("*damaged*"))
@@ -207,7 +207,7 @@ def test_what_was_acknowledged_does_not_come_back(tmp_path: Path) -> None:
         # A later answer proves that the acknowledgement was carried out; its transaction is of the same turn.
         channel.basic_publish_confirm(Message("3", delivery_mode=2), "", "q")
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
         connection.collect()
         assert held.body == "1"
     with running(tmp_path) as (_, port), closing(connected(port)) as connection:
@@ -224,8 +224,8 @@ def test_it_stops_cleanly_when_asked(tmp_path: Path) -> None:
             connection = connected(port)
             process.send_signal(number)
             with pytest.raises(Exception, match="CONNECTION_FORCED"):
-                connection.drain_events(timeout=5)
-            assert process.wait(10) == 0
+                connection.drain_events(timeout=60)
+            assert process.wait(60) == 0
             connection.collect()
 
 
@@ -239,7 +239,7 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path, damage: str) -> None:
         with closing(connected(port)) as connection:
             connection.channel().queue_declare("new", durable=True, auto_delete=False)
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=10)
+        _, told = process.communicate(timeout=60)
     kept = [path.name for path in tmp_path.iterdir() if "damaged" in path.name]
     assert kept
     assert "set aside as " + min(kept, key=len) in told

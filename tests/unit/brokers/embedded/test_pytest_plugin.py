@@ -87,7 +87,7 @@ def passes(folder: Path, tests: str) -> None:
         env=kept,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
