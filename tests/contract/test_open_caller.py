@@ -67,19 +67,18 @@ def call(caller, timeout=60.0, name=ECHO, **kwargs):
 
 
 def test_a_thousand_calls_of_eight_threads_each_get_their_own(broker, service, caller):
-    wrong = []
+    answers = {}
 
     def work(thread):
         for number in range(125):
-            answer = call(caller, value=[thread, number])
-            wrong.extend([answer] if answer != [thread, number] else [])
+            answers[thread, number] = call(caller, value=[thread, number])
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert wrong == []
+    assert answers == {(thread, number): [thread, number] for thread in range(8) for number in range(125)}
     assert set(broker.queues()) == {"mplogin.sync", "mplogin.async"}
 
 
