@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+# For an address of which no more is known than that nothing answers there.
+IS_IT_RUNNING = "is the broker running, and is the address right?"
+
 
 class ExitCode(IntEnum):
     """What a shell script can branch on; documented in docs/reference/exit-codes.md."""
@@ -123,6 +126,11 @@ class BrokerUnreachable(BrokerError):
     """
 
     uncertain = False
+
+    def advise(self, hint: str) -> None:
+        """Take over what to do about the address, unless the hint names a cause already: TLS, a certificate."""
+        if hint and self.hint in ("", IS_IT_RUNNING):
+            self.hint = hint
 
 
 class BrokerRefused(BrokerError):

@@ -99,7 +99,7 @@ class _Code:
         result = "result" if self.name.mode is Mode.SYNC else "task_id"
         return (
             f"{self.head()}from mpcli.bus import Caller\n\n"
-            f"with {self.caller} as caller:  # {variable} names the broker; in a platform `mp config` shows it\n"
+            f"with {self.caller} as caller:  # {variable} names the broker; that of `mp up` is in .mp/state.json\n"
             f"    {result} = {self.call(4)}\nprint({result})"
         )
 

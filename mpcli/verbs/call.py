@@ -236,7 +236,7 @@ class Attempt:
             error.hint = likely.hint(likely.source_tasks() or likely.live_tasks(endpoint)) or error.hint
             return error
         if endpoint is not None and isinstance(error, BrokerUnreachable) and not error.uncertain:
-            error.hint = endpoint.hint or error.hint
+            error.advise(endpoint.hint)
         if isinstance(error, BrokerUnreachable | UnknownService):
             try:
                 likely.refuse_typo()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from mpcli.bus.naming import Mode
@@ -15,6 +16,7 @@ from mpcli.platform.root import choice_file, platform_root
 from mpcli.wire.url import safe_url
 
 Row = dict[str, object]
+_VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
 
 
 def contexts(start: Path) -> list[Row]:
@@ -25,9 +27,14 @@ def contexts(start: Path) -> list[Row]:
     local = resolve(start, LOCAL)
     rows = [_row(LOCAL, current, _local_urls(local), FREE, "", "mp up")]
     for name, table in sorted(tables.items()):
-        urls = {mode: safe_url(table.urls[mode]) if mode in table.urls else "" for mode in Mode}
+        urls = {mode: _as_written(table.urls[mode]) if mode in table.urls else "" for mode in Mode}
         rows.append(_row(name, current, urls, table.safety, table.colour, str(table.file)))
     return rows
+
+
+def _as_written(urls: str) -> str:
+    """A host that is nothing but a variable is no URL to hide a password in: its name is what is to be seen."""
+    return ";".join(one if _VARIABLE.fullmatch(one.strip()) else safe_url(one) for one in urls.split(";"))
 
 
 def _local_urls(local: Context) -> dict[Mode, str]:

@@ -104,7 +104,7 @@ def told(endpoint: Endpoint) -> Iterator[None]:
     try:
         yield
     except BrokerUnreachable as error:
-        error.hint = endpoint.hint or error.hint
+        error.advise(endpoint.hint)
         raise
 
 

@@ -56,7 +56,7 @@ class _Line:
             tap = open_tap(self.place.url, self.place.sources, max_messages=self._max_messages)
         except MpError as error:
             if isinstance(error, BrokerUnreachable):
-                error.hint = self.place.hint or error.hint
+                error.advise(self.place.hint)
             self._opened.append(error)
             return
         self._opened.append(tap)

@@ -6,14 +6,12 @@ from __future__ import annotations
 import _socket
 from time import monotonic
 
-from mpcli.errors import BrokerUnreachable, ConfigError
+from mpcli.errors import IS_IT_RUNNING, BrokerUnreachable, ConfigError
 from mpcli.wire.url import BrokerUrl, TlsSettings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-
-_IS_IT_RUNNING = "is the broker running, and is the address right?"
 
 
 def open_socket(url: BrokerUrl, deadline: float) -> _socket.socket:
@@ -36,7 +34,7 @@ def open_socket(url: BrokerUrl, deadline: float) -> _socket.socket:
             connection.close()
             raise
         return _secured(connection, url, url.tls, deadline) if url.tls else connection
-    raise BrokerUnreachable(f"no connection to {url.address}: {_reason(failure)}", _IS_IT_RUNNING) from failure
+    raise BrokerUnreachable(f"no connection to {url.address}: {_reason(failure)}", IS_IT_RUNNING) from failure
 
 
 def _left(deadline: float) -> float:
@@ -79,7 +77,7 @@ def _resolve(url: BrokerUrl, deadline: float) -> list[tuple[int, Address]]:
     result = found[0] if found else TimeoutError()
     if isinstance(result, OSError):
         why = "the name is not answered in time" if isinstance(result, TimeoutError) else _reason(result)
-        raise BrokerUnreachable(f"no connection to {url.address}: {why}", _IS_IT_RUNNING) from result
+        raise BrokerUnreachable(f"no connection to {url.address}: {why}", IS_IT_RUNNING) from result
     return result
 
 

@@ -72,6 +72,10 @@ FAILURES = {
         "mpmute.async.write", 6, "no connection to 127.0.0.1:1: connection refused",
         r"MP_ASYNC_URL names it: is it running, and is the address right\?", url="amqp://me:s3cret@127.0.0.1:1",
     ),
+    "no TLS there": Failure(
+        "mpready.sync.odd", 6, f"no TLS with {AT}: .*",
+        r"does this port speak TLS at all\? Without it the URL begins with amqp://", url="amqps://{host}:{port}",
+    ),
     "password refused": Failure(
         "mpready.sync.odd", 6, f"the broker at {AT} refuses user '\\w+': ACCESS_REFUSED .*",
         "check user and password in the URL", url="amqp://{user}:s3cret@{host}:{port}/{vhost}",

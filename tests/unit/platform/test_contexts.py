@@ -217,3 +217,11 @@ def test_local_does_not_load_toml_for_the_tables_of_contexts(root: Path) -> None
     assert done.stdout.strip() == "False"
     (root / "mp.toml").write_text('[context.a]\nsync_url = "amqp://a"\n[platform]\nprefix = "qq"\n')
     assert resolve(root).prefix == "qq"
+
+
+def test_a_list_shows_the_variables_that_hosts_are_and_no_password(root):
+    from mpcli.verbs.context import contexts
+
+    (root / "mp.toml").write_text('[context.a]\nsync_url = ["amqp://u:pw@h/v", "${HOST}"]\nasync_url = "$URL"\n')
+    (row,) = [row for row in contexts(root) if row["name"] == "a"]
+    assert (row["sync_url"], row["async_url"]) == ("amqp://u:***@h:5672/v;${HOST}", "$URL")
