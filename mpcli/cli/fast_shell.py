@@ -83,6 +83,8 @@ def _run_code(session: Session, file: str | None, code: str | None) -> int:
     name = "<stdin>" if file in (None, "-") else str(file)
     if name != "<stdin>" and not Path(name).exists():
         raise UsageError(f"there is no file {name}", "mp shell FILE runs a file, mp shell -c CODE a line")
+    if name != "<stdin>":
+        session.builtins.folder = str(Path(name).parent.absolute())
     data = sys.stdin.buffer.read() if name == "<stdin>" else Path(name).read_bytes()
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")

@@ -7,9 +7,11 @@ the service back. Nothing has to be known of a task to call it: whether it exist
 from __future__ import annotations
 
 import builtins
+import sys
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature
-from typing import Self
+from types import ModuleType
+from typing import Any, Self
 
 from mpcli.bus.naming import check_service, check_task
 from mpcli.catalog.signature import signature
@@ -171,11 +173,26 @@ class Service(_Named):
 
 
 class Builtins(dict[str, object]):
-    """Python's builtins, and behind them every name that a service may have."""
+    """Python's builtins, and behind them every name that a service may have.
+
+    What the user's code imports may be in `folder`, as for `python` (empty: where one is). It is the last place to be
+    looked in, and only then: a file that lies there is not to be taken for a module that `mp` wants.
+    """
 
     def __init__(self, reach: Reach) -> None:
         super().__init__(vars(builtins))
         self.reach = reach
+        self.folder = ""
+        self["__import__"] = self._import
+
+    def _import(self, name: str, *rest: Any, **more: Any) -> ModuleType:
+        try:
+            return __import__(name, *rest, **more)
+        except ModuleNotFoundError as error:
+            if error.name != name.partition(".")[0] or self.folder in sys.path:
+                raise
+        sys.path.append(self.folder)
+        return __import__(name, *rest, **more)
 
     def __missing__(self, name: str) -> Service:
         try:

@@ -92,6 +92,24 @@ def test_what_it_does_not_need_it_does_not_load(shop: Shop) -> None:
     assert json.loads(shop("shell", "-c", code).stdout) == []
 
 
+def test_code_imports_what_lies_beside_it(shop: Shop, tmp_path: Path) -> None:
+    (shop.folder / "ours.py").write_text("from other import VALUE\n")  # type: ignore[attr-defined]
+    (shop.folder / "other.py").write_text("VALUE = 'here'\n")  # type: ignore[attr-defined]
+    (shop.folder / "rich.py").write_text("raise SystemExit('not for mp')\n")  # type: ignore[attr-defined]
+    (tmp_path / "other.py").write_text("VALUE = 'there'\n")
+    (tmp_path / "nightly.py").write_text("from other import VALUE\nVALUE\n")
+    try:
+        done = shop("shell", "-c", "/tasks mpwallet.sync.open\nimport ours\nimport rich\nours.VALUE")
+        assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ['"here"']), done.stderr
+        assert shop("shell", str(tmp_path / "nightly.py")).stdout == '"there"\n'
+    finally:
+        for name in ("ours", "other", "rich"):
+            (shop.folder / f"{name}.py").unlink()  # type: ignore[attr-defined]
+    missing = shop("shell", "-c", "import ours")
+    assert (missing.returncode, missing.stderr.splitlines()[-1]) == (1, "ModuleNotFoundError: No module named 'ours'")
+    assert len(missing.stderr.splitlines()) == 4  # once, and none of our own lines
+
+
 SESSION = """\
 import uuid
 u = mplogin.sync.register(user_obj={"email": f"{uuid.uuid4().hex}@b.c", "password": "pw"})  # one
