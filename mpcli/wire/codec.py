@@ -36,6 +36,8 @@ FIXED = {
     "T": LONGLONG,
 }
 DECIMAL = Struct(">Bi")
+# Bytes behind the letter, by its code; the letters that are not here have a length of four bytes in front, or are none.
+WIDTHS = {ord(tag): form.size for tag, form in FIXED.items()} | {ord("t"): 1, ord("V"): 0, ord("D"): DECIMAL.size}
 
 Value = object
 Table = dict[str, Value]

@@ -10,25 +10,16 @@ from __future__ import annotations
 from struct import error as StructError
 
 from mpcli.errors import ProtocolError
-from mpcli.wire.codec import LONG, SHORT
-from mpcli.wire.properties import PROPERTIES
+from mpcli.wire.codec import LONG, SHORT, WIDTHS
+from mpcli.wire.properties import FLAGS, PROPERTIES
 
 # A place relative to the starts of a message: which start, bytes behind it; of a header its begin, value and end.
 Place = tuple[int, int]
 Header = tuple[int, Place, Place, Place]  # with the letter of its type in front
 Starts = list[int]
 
-FLAGS = {name: 1 << (15 - index) for index, (name, _) in enumerate(PROPERTIES)}
-# Bytes behind the type letter; the others begin with their length in four bytes.
-_SIZES = {
-    **dict.fromkeys(b"bBt", 1),
-    **dict.fromkeys(b"su", 2),
-    **dict.fromkeys(b"Iif", 4),
-    **dict.fromkeys(b"lLdT", 8),
-    ord("D"): 5,
-    ord("V"): 0,
-    **dict.fromkeys(b"SxFA", -4),
-}
+# Bytes behind the type letter; -4 where they begin with their length in four bytes.
+_SIZES = WIDTHS | dict.fromkeys(b"SxFA", -4)
 _WIDTHS = {"s": -1, "o": 1, "T": 8}
 _length = LONG.unpack_from
 # More than the senders of a platform have; hostile ones must not fill our memory.

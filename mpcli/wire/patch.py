@@ -19,8 +19,8 @@ from mpcli.wire.codec import (
     encode_shortstr,
     encode_value,
 )
-from mpcli.wire.layout import FLAGS, Place, cut
-from mpcli.wire.properties import PROPERTIES, encode_properties
+from mpcli.wire.layout import Place, cut
+from mpcli.wire.properties import FLAGS, PROPERTIES, encode_properties
 
 _TEXT = ord("S")
 _KINDS = dict(PROPERTIES)

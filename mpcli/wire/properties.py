@@ -25,7 +25,8 @@ PROPERTIES = (
     ("app_id", "s"),
     ("cluster_id", "s"),
 )
-_FLAGS = tuple((name, kind, 1 << (15 - index)) for index, (name, kind) in enumerate(PROPERTIES))
+FLAGS = {name: 1 << (15 - index) for index, (name, _) in enumerate(PROPERTIES)}
+_IN_ORDER = tuple((name, kind, FLAGS[name]) for name, kind in PROPERTIES)
 Properties = dict[str, object]
 
 
@@ -33,7 +34,7 @@ def encode_properties(properties: Properties) -> bytes:
     """Flags and values, as they stand in a content header. An absent or None property is left out."""
     flags = 0
     parts = []
-    for name, kind, flag in _FLAGS:
+    for name, kind, flag in _IN_ORDER:
         value = properties.get(name)
         if value is None:
             continue
@@ -83,4 +84,4 @@ def decode_properties(data: bytes, at: int = 0) -> tuple[Properties, int]:
 
 @lru_cache(256)
 def _present(flags: int) -> tuple[tuple[str, str], ...]:
-    return tuple((name, kind) for name, kind, flag in _FLAGS if flags & flag)
+    return tuple((name, kind) for name, kind, flag in _IN_ORDER if flags & flag)

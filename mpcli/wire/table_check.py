@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import error as StructError
 
 from mpcli.errors import ProtocolError
-from mpcli.wire.codec import DECIMAL, FIXED, LONG, MAX_DEPTH
+from mpcli.wire.codec import LONG, MAX_DEPTH, WIDTHS
 
 
 def check_table(data: bytes, at: int = 0) -> int:
@@ -24,14 +24,10 @@ def check_table(data: bytes, at: int = 0) -> int:
     return end
 
 
-# The width of a field's bytes by its letter, or how to find it out.
+# The width of a field's bytes by its letter, or how to find it out: a list is quicker than a mapping.
 _LONG_STRING, _TABLE, _ARRAY, _UNKNOWN = -1, -2, -3, -4
-_WIDTHS = [_UNKNOWN] * 256
-for _tag, _form in FIXED.items():
-    _WIDTHS[ord(_tag)] = _form.size
-for _tag, _width in (("V", 0), ("t", 1), ("D", DECIMAL.size), ("F", _TABLE), ("A", _ARRAY)):
-    _WIDTHS[ord(_tag)] = _width
-_WIDTHS[ord("S")] = _WIDTHS[ord("x")] = _LONG_STRING
+_HOW = WIDTHS | {ord("S"): _LONG_STRING, ord("x"): _LONG_STRING, ord("F"): _TABLE, ord("A"): _ARRAY}
+_WIDTHS = [_HOW.get(letter, _UNKNOWN) for letter in range(256)]
 
 
 def _check_fields(data: bytes, at: int, end: int, kind: int, depth: int) -> None:
