@@ -7,13 +7,13 @@ from ssl import SSLError
 from struct import error as StructError
 from typing import Any
 
-from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
+from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, NotFound
 from kombu.transport.pyamqp import Channel as KombuChannel
 from kombu.transport.pyamqp import Connection as KombuConnection
 from kombu.utils.url import parse_url
 
 from mpcli.bus.urls import address, normalise
-from mpcli.errors import BrokerError, BrokerRefused, BrokerUnreachable
+from mpcli.errors import BrokerError, BrokerRefused, BrokerUnreachable, UnknownService
 
 HEARTBEAT = 10.0
 CONNECT_TIMEOUT = 4.0
@@ -104,3 +104,13 @@ def broker_error(error: BaseException, place: str, doing: str, user: str = "") -
     elif isinstance(error, (StructError, ValueError, IndexError)):
         text = "what answers there does not speak AMQP 0-9-1"
     return BrokerUnreachable(f"no broker at {place}: {text}", "is it running? `mp up` starts the local ones")
+
+
+def publish_error(error: BaseException, exchange: str, place: str) -> BrokerError | UnknownService:
+    """What it means that the broker closed the channel of messages to this exchange."""
+    if isinstance(error, NotFound):
+        return UnknownService(
+            f"there is no service {exchange} on the broker at {place}",
+            "`mp tasks` lists the ones there are; a service appears when its worker or `mp up` first starts",
+        )
+    return broker_error(error, place, f"a message to {exchange}")

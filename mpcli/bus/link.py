@@ -15,16 +15,16 @@ import socket
 import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from ssl import SSLSocket
 from struct import error as StructError
 from typing import Any
 
-from amqp.exceptions import AMQPError, ChannelError, NotFound
+from amqp.exceptions import AMQPError, ChannelError
 
-from mpcli.bus.connecting import CONNECT_TIMEOUT, HEARTBEAT, broker_error, connect
+from mpcli.bus.connecting import CONNECT_TIMEOUT, HEARTBEAT, broker_error, connect, publish_error
+from mpcli.bus.inbox import Command, Inbox
 from mpcli.bus.messages import is_final
 from mpcli.bus.outlet import Outgoing, Outlet
 from mpcli.bus.urls import address
@@ -32,20 +32,6 @@ from mpcli.errors import BrokerUnreachable, MpError, UnknownService
 
 _BROKEN = (AMQPError, OSError, StructError, ValueError, IndexError, AttributeError)
 _TICK = HEARTBEAT / 4
-
-
-class _Command:
-    """Something else for the link's thread to do: the future gets what `action(connection)` returns or raises."""
-
-    __slots__ = ("action", "future")
-
-    def __init__(self, action: Callable[[Any], object]) -> None:
-        self.action = action
-        self.future: Future[Any] = Future()
-
-    def fail(self, error: BaseException) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
 
 
 class Link:
@@ -61,22 +47,16 @@ class Link:
         self._reply_queue = ""
         self._outlets: dict[str, Outlet] = {}
         self._waiting: dict[str, Outgoing] = {}
-        self._inbox: deque[Outgoing | _Command] = deque()
-        self._lock = threading.Lock()  # of the inbox
+        self._inbox = Inbox()
         self._io = threading.Lock()  # of the connection and everything about it; its thread lets go while it waits
-        self._awake = False
-        self._closing = False
         self._next_tick = 0.0
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
         self._thread = threading.Thread(target=self._run, name=f"mpcli link {address(url)}", daemon=True)
         self._thread.start()
 
     @property
     def usable(self) -> bool:
         """Whether this process made it and has not closed it."""
-        return self.pid == os.getpid() and not self._closing
+        return self.pid == os.getpid() and not self._inbox.closed
 
     # -- for every thread ------------------------------------------------------------------------------------------
 
@@ -92,7 +72,7 @@ class Link:
         if not self._io.acquire(blocking=False):
             return False
         try:
-            if self._closing or outgoing.exchange not in self._outlets or not self._writable():
+            if self._inbox.closed or outgoing.exchange not in self._outlets or not self._writable():
                 return False
             outgoing.future.set_running_or_notify_cancel()
             self._publish_or_break(outgoing)
@@ -123,7 +103,7 @@ class Link:
 
     def run(self, action: Callable[[Any], object]) -> Future[Any]:
         """Let the link's thread do `action(connection)`, which should take milliseconds."""
-        command = _Command(action)
+        command = Command(action)
         self._enqueue(command)
         return command.future
 
@@ -134,10 +114,7 @@ class Link:
 
     def close(self, timeout: float = 2.0) -> None:
         """Close the connection; what still waits fails. Waits `timeout` seconds at most."""
-        with self._lock:
-            if not self._closing:
-                self._closing = True
-                self._wake()
+        self._inbox.close()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
@@ -150,27 +127,17 @@ class Link:
             transport.sock.close()
             transport.sock = None
             transport.connected = False
-        for descriptor in (self._wake_read, self._wake_write):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        self._inbox.abandon()
 
-    def _enqueue(self, item: Outgoing | _Command) -> None:
-        with self._lock:
-            if self._closing:
-                raise BrokerUnreachable(f"the connection to {address(self.url)} was closed by this process")
-            self._inbox.append(item)
-            self._wake()
-
-    def _wake(self) -> None:
-        if not self._awake:
-            self._awake = True
-            os.write(self._wake_write, b"x")
+    def _enqueue(self, item: Outgoing | Command) -> None:
+        if not self._inbox.put(item):
+            raise BrokerUnreachable(f"the connection to {address(self.url)} was closed by this process")
 
     # -- the link's thread -----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            while not self._closing:
+            while not self._inbox.closed:
                 try:
                     self._turn()
                 except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for this thread in vain
@@ -190,19 +157,17 @@ class Link:
     def _work(self, ready: set[int]) -> None:
         if self._connection is not None and self._connection.sock.fileno() in ready:
             self._read()
-        if self._wake_read in ready:
-            with self._lock:
-                self._awake = False
-                os.read(self._wake_read, 16)
-        while self._inbox and not self._closing:
-            self._handle(self._inbox.popleft())
+        if self._inbox.descriptor in ready:
+            self._inbox.woken()
+        while not self._inbox.closed and (item := self._inbox.take()) is not None:
+            self._handle(item)
         if self._connection is not None and time.monotonic() > self._next_tick:
             self._next_tick = time.monotonic() + _TICK
             self._connection.heartbeat_tick()
 
     def _wait(self) -> set[int]:
         poll = select.poll()
-        poll.register(self._wake_read, select.POLLIN)
+        poll.register(self._inbox.descriptor, select.POLLIN)
         if self._connection is None:
             return {descriptor for descriptor, _ in poll.poll()}
         poll.register(self._connection.sock.fileno(), select.POLLIN)
@@ -217,13 +182,13 @@ class Link:
         if not connection.connected:
             raise OSError("the broker closed the connection")
 
-    def _handle(self, item: Outgoing | _Command) -> None:
+    def _handle(self, item: Outgoing | Command) -> None:
         if not item.future.set_running_or_notify_cancel():
             return
         try:
             if self._connection is None:
                 self._open()
-            if isinstance(item, _Command):
+            if isinstance(item, Command):
                 item.future.set_result(item.action(self._connection))
             else:
                 self._publish(item)
@@ -296,16 +261,8 @@ class Link:
         self._outlets.pop(outlet.exchange, None)
         for outgoing in outlet.unconfirmed.values():
             self._waiting.pop(outgoing.task_id, None)
-            outgoing.fail(self._refused(outgoing, error))
+            outgoing.fail(publish_error(error, outgoing.exchange, address(self.url)))
         outlet.unconfirmed.clear()
-
-    def _refused(self, outgoing: Outgoing, error: Any) -> BaseException:
-        if isinstance(error, NotFound):
-            return UnknownService(
-                f"there is no service {outgoing.exchange} on the broker at {address(self.url)}",
-                "`mp tasks` lists the ones there are; a service appears when its worker or `mp up` first starts",
-            )
-        return broker_error(error, address(self.url), f"a message to {outgoing.exchange}")
 
     def _on_cancel(self, _what: object) -> None:
         raise OSError("the broker took the reply queue away")
@@ -336,14 +293,10 @@ class Link:
 
     def _end(self) -> None:
         connection = self._connection
-        self._closing = True
+        self._inbox.close()
         if connection is not None:
             self._connection = None
             with contextlib.suppress(*_BROKEN):
                 connection.close()
         self._lose(OSError("this process closed it"))
-        with self._lock:
-            while self._inbox:
-                self._inbox.popleft().fail(self._lost(OSError("this process closed it")))
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+        self._inbox.end(lambda: self._lost(OSError("this process closed it")))
