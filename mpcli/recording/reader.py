@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mpcli.errors import UsageError
 from mpcli.recording.format import DamagedLine, Entry, NotARecording, check_header, decode_line
+from mpcli.words import counted
 
 MAKES_ONE = "`mp tail --record FILE` makes a recording"
 
@@ -29,6 +30,17 @@ class Reader:
         self.torn = False
         with path.open("rb") as file:
             self._check(file.readline(4096))
+
+    @property
+    def damage(self) -> str:
+        """What was skipped, in words; empty when all could be read."""
+        words = []
+        if self.damaged:
+            some = ", ".join(map(str, self.damaged[:5])) + (", ..." if len(self.damaged) > 5 else "")
+            words.append(f"{counted(len(self.damaged), 'damaged line')} skipped ({some})")
+        if self.torn:
+            words.append("the last line is cut off, as a crash leaves it, and was skipped")
+        return "; ".join(words)
 
     def _check(self, first: bytes) -> None:
         try:

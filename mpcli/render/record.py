@@ -32,23 +32,13 @@ def show_items(items: Iterable[Item], as_json: bool, full: bool, parameters: Par
 
 def _show_missing(missing: Missing, as_json: bool) -> None:
     if missing.kind == "damaged":
-        print_note(_damage(missing.fields["lines"], bool(missing.fields["torn"])))
+        print_note(f"mp: {missing.fields['file']}: {missing.fields['damage']}")
     elif as_json:
         line = {"kind": missing.kind, "at": iso(missing.at), "broker": missing.broker, **missing.fields}
         sys.stdout.write(dumps(line) + "\n")
     else:
         words = ", ".join(f"{name} {value}" for name, value in missing.fields.items())
         print_line(escape_line(f"{iso(missing.at)} {missing.broker}  -- {missing.kind}: {words}"))
-
-
-def _damage(lines: object, torn: bool) -> str:
-    words = []
-    if isinstance(lines, list) and lines:
-        some = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
-        words.append(f"{counted(len(lines), 'damaged line')} skipped ({some})")
-    if torn:
-        words.append("the last line is cut off, as a crash leaves it, and was skipped")
-    return f"mp: {'; '.join(words)}"
 
 
 def show_statistics(found: Statistics, as_json: bool) -> None:
@@ -68,8 +58,8 @@ def show_statistics(found: Statistics, as_json: bool) -> None:
         print_line(f"{found.dropped} dropped while recording")
     if found.gaps:
         print_line(f"{counted(found.gaps, 'gap')}, {duration(found.gap_seconds)} in all")
-    if found.damaged or found.torn:
-        print_note(_damage(found.damaged, found.torn))
+    if found.damage:
+        print_note(f"mp: {found.damage}")
 
 
 def _statistics(found: Statistics) -> dict[str, object]:
@@ -91,11 +81,14 @@ def _statistics(found: Statistics) -> dict[str, object]:
     }
 
 
-def show_differences(differences: Iterable[Difference], as_json: bool, parameters: Parameters) -> int:
+def show_differences(differences: Iterable[Difference | Missing], as_json: bool, parameters: Parameters) -> int:
     """Print how two recordings differ; in how many messages."""
     colour = wants_colour(sys.stdout.isatty())
     count = 0
     for difference in differences:
+        if isinstance(difference, Missing):
+            _show_missing(difference, as_json)
+            continue
         count += 1
         if as_json:
             sys.stdout.write(dumps(_difference(difference, parameters)) + "\n")

@@ -31,6 +31,8 @@ def show_trace(trace: Trace, as_json: bool, parameters: Parameters) -> None:
         print_json(trace_as_dict(trace, parameters))
     else:
         _print_tree(trace, parameters)
+    if trace.damage:
+        print_note(f"mp: {trace.damage}: a part of it may be missing")
     if trace.dropped or trace.gaps:
         missing = f"{counted(trace.dropped, 'message')} dropped, {counted(trace.gaps, 'gap')}"
         print_note(f"mp: {missing}: a part of it may be missing")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from mpcli.errors import UsageError
@@ -60,8 +61,12 @@ def _show(reader: Reader, where: Where | None, expression: re.Pattern[str] | Non
                 count += 1
                 pairing.remember(seen)
                 yield seen
-    if reader.damaged or reader.torn:
-        yield Missing("damaged", "", 0.0, {"lines": reader.damaged, "torn": reader.torn})
+    yield from _damage(reader)
+
+
+def _damage(reader: Reader) -> Iterator[Missing]:
+    if reader.damage:
+        yield Missing("damaged", "", 0.0, {"file": str(reader.path), "damage": reader.damage})
 
 
 def _compiled(pattern: str, ignore_case: bool) -> re.Pattern[str]:
@@ -93,7 +98,7 @@ class Statistics:
     """Counts over a whole recording. `tasks` is by broker and task; `outcomes` by task and what came of it."""
 
     __slots__ = (
-        *("bytes", "damaged", "dead", "dropped", "events", "first", "gap_seconds", "gaps"),
+        *("bytes", "damage", "damaged", "dead", "dropped", "events", "first", "gap_seconds", "gaps"),
         *("last", "messages", "outcomes", "size", "tasks", "torn"),
     )
 
@@ -108,6 +113,7 @@ class Statistics:
         self.gap_seconds = 0.0
         self.damaged: list[int] = []
         self.torn = False
+        self.damage = ""
 
 
 def stat(path: Path) -> Statistics:
@@ -133,7 +139,7 @@ def stat(path: Path) -> Statistics:
         found.tasks[entry.broker, seen.task] += 1
         names[seen.view.id] = seen.task
     found.size = path.stat().st_size
-    found.damaged, found.torn = reader.damaged, reader.torn
+    found.damaged, found.torn, found.damage = reader.damaged, reader.torn, reader.damage
     return found
 
 
@@ -158,13 +164,14 @@ class Difference:
         self.changes = changes
 
 
-def diff(left: Path, right: Path) -> Iterator[Difference]:
-    """How the messages of two recordings differ; nothing when they hold the same.
+def diff(left: Path, right: Path) -> Iterator[Difference | Missing]:
+    """How the messages of two recordings differ, no difference when they hold the same; first what is damaged in them.
 
     They are paired by task id, the first with the first, and what is left by task and body: a replay gives new ids.
     """
-    ours, theirs = _messages(left), _messages(right)
-    return _differences(ours, theirs)
+    readers = Reader(left), Reader(right)
+    ours, theirs = map(_messages, readers)
+    return chain(*map(_damage, readers), _differences(ours, theirs))
 
 
 def _differences(ours: list[Seen], theirs: list[Seen]) -> Iterator[Difference]:
@@ -180,10 +187,10 @@ def _differences(ours: list[Seen], theirs: list[Seen]) -> Iterator[Difference]:
         yield Difference(None, seen, [])
 
 
-def _messages(path: Path) -> list[Seen]:
+def _messages(reader: Reader) -> list[Seen]:
     return [
         Seen(entry.kind, entry.broker, entry.at, entry.message)
-        for entry in Reader(path)
+        for entry in reader
         if entry.message is not None and entry.kind != EVENT
     ]
 

@@ -21,10 +21,11 @@ class Trace:
     """The tasks of one root, parents in front of their children.
 
     `begun` and `ended` are the first and the last that is known of it, in seconds since 1970. `complete` tells that
-    nothing more is to come, `dropped` and `gaps` that a part of it may not have been seen.
+    nothing more is to come, `dropped` and `gaps` that a part of it may not have been seen, `damage` what of a recording
+    could not be read.
     """
 
-    __slots__ = ("begun", "complete", "dropped", "ended", "gaps", "root_id", "steps")
+    __slots__ = ("begun", "complete", "damage", "dropped", "ended", "gaps", "root_id", "steps")
 
     def __init__(self, root_id: str, steps: list[Step], dropped: int = 0, gaps: int = 0) -> None:
         self.root_id = root_id
@@ -32,6 +33,7 @@ class Trace:
         self.begun = min((at for step in steps if (at := step.begun) is not None), default=0.0)
         self.ended = max((at for step in steps if (at := step.ended) is not None), default=0.0)
         self.complete = _is_complete(steps)
+        self.damage = ""
         self.dropped = dropped
         self.gaps = gaps
 
@@ -138,7 +140,9 @@ def _read(reader: Reader, root_id: str, members: set[str]) -> Trace:
                 collector.event(told, entry.broker, entry.at)
         else:
             collector.message(Seen(entry.kind, entry.broker, entry.at, entry.message))
-    return collector.trace(root_id)
+    trace = collector.trace(root_id)
+    trace.damage = reader.damage
+    return trace
 
 
 def checked(wanted: str) -> str:

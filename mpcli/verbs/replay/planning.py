@@ -119,6 +119,7 @@ class Job:
             self._finish(planned, relations)
             plan.count(planned)
         self._kept = first
+        plan.warnings += [damage] if (damage := self._source.damage) else []
         plan.warnings += relations.warnings()
         if (where := self.selector.where) is not None and where.failures:
             plan.warnings.append(f"--where raised on {counted(where.failures, 'message')} ({where.failure}), left out")

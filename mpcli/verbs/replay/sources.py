@@ -48,6 +48,11 @@ class Source(Protocol):
     fingerprint: str
     in_memory: bool
 
+    @property
+    def damage(self) -> str:
+        """What could not be read, in words; empty otherwise."""
+        ...
+
     def __iter__(self) -> Iterator[Item]: ...
 
     def events(self) -> Iterator[Seen]:
@@ -95,6 +100,11 @@ class Recording:
             if entry.message is not None and entry.kind in (TASK, DEAD):
                 yield Item(entry.line, Seen(entry.kind, entry.broker, entry.at, entry.message))
 
+    @property
+    def damage(self) -> str:
+        """What could not be read of it, when it was gone through."""
+        return self.reader.damage
+
     def mark(self) -> str:
         """A short text for the last line that was looked at: another one where lines before it were taken out."""
         return f"{self.last_line} {identity(self._last) if self._last else ''}"
@@ -123,6 +133,7 @@ class Waiting:
     """
 
     in_memory = True
+    damage = ""
 
     def __init__(
         self, url: str, queue: str, broker: str, at: float, expected: int = 0, limit: int | None = None

@@ -10,6 +10,10 @@ import pytest
 from mpcli.cli.entry import main
 from mpcli.recording.format import DROPPED, EVENT, GAP, TASK, Entry
 from mpcli.recording.writer import Writer
+from mpcli.verbs.replay.choice import Choice
+from mpcli.verbs.replay.planning import Job
+from mpcli.verbs.replay.policy import Policy
+from mpcli.verbs.replay.sources import Recording
 from mpcli.wire.codec import Typed
 from mpcli.wire.message import Message
 
@@ -167,3 +171,17 @@ def test_a_file_of_something_else_is_a_usage_error(file, capsys) -> None:
     assert "not a recording" in capsys.readouterr().err
     assert main(["record", "stat", str(file.with_name("absent"))]) == 2
     assert "there is no file" in capsys.readouterr().err
+
+
+def test_whoever_reads_a_damaged_recording_is_told(file, tmp_path, capsys) -> None:
+    write(file, task("1"), task("2"))
+    lines = file.read_bytes().splitlines(keepends=True)
+    damaged = tmp_path / "damaged.mprec"
+    damaged.write_bytes(b"".join([*lines, b'{"kind": "task"}\n', b'{"torn']))
+    said = "1 damaged line skipped (4); the last line is cut off, as a crash leaves it, and was skipped"
+    for argv in (["record", "show"], ["record", "diff", str(file)], ["trace", "1"]):
+        assert main([*argv, str(damaged)]) == 0
+        assert said in capsys.readouterr().err
+    job = Job(Recording(damaged), Choice(), Policy(), {})
+    assert job.plan("local").warnings == [said]
+    assert Job(Recording(file), Choice(), Policy(), {}).plan("local").warnings == []
