@@ -12,7 +12,7 @@ DEADLINE = 60.0  # seconds; a machine may be busy
 
 def waiting(connection: Connection, queue: str) -> int:
     """Messages in a queue that are not out for delivery."""
-    return connection.request(QUEUE_DECLARE, queue, True, False, False, False, False, {})[1]
+    return connection.request(QUEUE_DECLARE, queue, True, False, False, False, False, {}, wait=DEADLINE)[1]
 
 
 def await_count(connection: Connection, queue: str, wanted: int) -> None:

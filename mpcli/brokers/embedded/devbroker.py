@@ -19,7 +19,7 @@ from mpcli.errors import BrokerUnavailable
 from mpcli.wire import aside
 
 T = TypeVar("T")
-_PATIENCE = 10.0
+_PATIENCE = 60.0  # seconds; a machine may be busy
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,8 @@ def test_stopped_it_is_bounded_and_tells_how_much_it_lost(brokers, bus, tmp_path
     with tail(brokers, "mplogin", "--json", "--bound", "10", "--record", str(file), cwd=tmp_path) as running:
         stop(running.process.pid)
         bus.publish(*(task("mplogin.sync.register", task_id=str(n)) for n in range(total)))
-        bus.sync.request(QUEUE_DECLARE, "behind", False, False, True, False, False, {})  # all of it is there by now
+        # All of it is there by the answer.
+        bus.sync.request(QUEUE_DECLARE, "behind", False, False, True, False, False, {}, wait=60)
         running.process.send_signal(signal.SIGCONT)
         for line in map(json.loads, running.process.stdout):
             seen += line["kind"] == "message"
