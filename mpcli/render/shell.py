@@ -20,8 +20,11 @@ from mpcli.words import counted
 
 AUTO, JSON, TABLE, PYTHON = "auto", "json", "table", "python"
 FORMS = (AUTO, JSON, TABLE, PYTHON)
-# More columns than this make a table of slivers; then each row is shown by itself.
+# A table has at most so many columns, and each as many signs as this where it needs them: else it is made of slivers,
+# and each row is shown by itself.
 _COLUMNS = 12
+_LEAST_WIDE = 10
+_BETWEEN = 3
 # A result of so many lines, or a screen without what stands around it, is shown whole.
 _MARGIN = 6
 _LEAST = 20
@@ -179,7 +182,7 @@ def _renderable(value: object, form: str, width: int) -> RenderableType:
         if wants_colour(True):
             return Syntax(text, "json", theme="ansi_dark", background_color="default", word_wrap=True)
         return _text(text)
-    if form == TABLE or (form == AUTO and _is_tabular(value)):
+    if form == TABLE or (form == AUTO and _is_tabular(value) and _has_room(value, width)):
         return _table(value)
     return _text(escape(_pretty(value, width)))
 
@@ -209,6 +212,13 @@ def _is_tabular(value: object) -> bool:
         list(row) == first and not any(isinstance(cell, (dict, list)) and cell for cell in row.values())
         for row in value
     )
+
+
+def _has_room(value: object, width: int) -> bool:
+    """Whether no column of the table would be a sliver."""
+    columns, rows = _cells(value)
+    needs = [max(len(name), *(len(row[at]) for row in rows)) for at, name in enumerate(columns)]
+    return sum(min(signs, _LEAST_WIDE) + _BETWEEN for signs in needs) <= width + _BETWEEN
 
 
 def _table(value: object) -> Table:

@@ -31,6 +31,7 @@ class Front:
     def __init__(self, answers: list[bool] | None = None) -> None:
         self.notes: list[str] = []
         self.asked: list[str] = []
+        self.awaited: list[str] = []
         self._answers = answers
 
     @property
@@ -48,6 +49,7 @@ class Front:
         return nullcontext()
 
     def waiting(self, name: object, task_id: str) -> AbstractContextManager[None]:
+        self.awaited.append(f"{name} {task_id}")
         return nullcontext()
 
 
@@ -129,6 +131,8 @@ def test_an_async_call_gives_a_handle(session: Session, served) -> None:
     assert value(session, "h.wait(30).state") == "succeeded"
     assert str(handle) == handle.id
     assert repr(handle).startswith(f"mpalpha.async.note {handle.id}: succeeded in ")
+    assert repr(handle.ended).startswith(f"succeeded {handle.id}, worker=mpalpha.async.")
+    assert session.front.awaited == [f"mpalpha.async.note {handle.id}"]
     assert "from the shell" in served.notes()
     failed = error(session, "mpalpha.async.fail().wait(30)")
     assert isinstance(failed, RemoteError)

@@ -92,6 +92,18 @@ def test_what_is_no_table_is_written_as_python_does(value: object) -> None:
     assert shown(show_value, value, "auto") == f"{value!r}\n"
 
 
+@pytest.mark.parametrize(("columns", "is_table"), [("44", False), ("55", True), ("200", True)])
+def test_rows_that_have_no_room_side_by_side_are_no_table(
+    monkeypatch: pytest.MonkeyPatch, columns: str, is_table: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    rows = [{"id": 1, **{f"name{at}": "some words" * 3 for at in range(3)}, "count": 17}] * 2
+    text = shown(show_value, rows, "auto")
+    assert ("─" in text) == is_table
+    assert text.startswith("[\n") != is_table
+    assert "─" in shown(show_value, rows, "table")  # where it was asked for
+
+
 def test_what_is_longer_than_the_screen_is_cut_and_can_be_had() -> None:
     lines = shown(show_value, list(range(1000)), "auto", 2.5).splitlines()
     assert len(lines) == 17
