@@ -1,6 +1,6 @@
 """Dead letters: where a message goes that was rejected, expired, dropped or delivered too often.
 
-The headers are RabbitMQ's: `x-death` with one table for each queue and reason, newest first, and
+The headers are RabbitMQ's: `x-death` with one table for each queue and reason, the newest first, and
 `x-first-death-*` (https://www.rabbitmq.com/docs/dlx).
 """
 
@@ -79,7 +79,8 @@ def _with_event(headers: Table, event: Table) -> Table:
             for name in ("exchange", "queue", "reason"):
                 added[f"x-first-death-{name}"] = event[name]
         return dict(sorted({**headers, **added}.items()))
-    tables = [death for death in deaths if isinstance(death, dict)]
+    # As in RabbitMQ, whose grouping by queue and reason turns the order round each time.
+    tables = [death for death in reversed(deaths) if isinstance(death, dict)]
     same = [death for death in tables if _is_same(death, event)]
     others: list[Value] = [death for death in tables if not _is_same(death, event)]
     if same:

@@ -110,10 +110,10 @@ def _publish(channel: Channel, assembly: Assembly) -> None:
     message = Message(assembly.exchange, assembly.key, assembly.address, assembly.header, assembly.body)
     if facts.unusual:
         _act_on(facts, channel, message)
-    if facts.delivery_mode not in (1, 2):
-        raise precondition(f"invalid message: {{delivery_mode_unknown,{facts.delivery_mode}}}")
     if facts.headers_at and (b"\x02CC" in message.header or b"\x03BCC" in message.header):
         message = _with_extra_keys(message)
+    if facts.delivery_mode not in (1, 2):
+        raise precondition(f"invalid message: {{delivery_mode_unknown,{facts.delivery_mode}}}")
     message.persistent = facts.delivery_mode == 2
     message.priority = facts.priority
     mandatory = bool(assembly.flags & _MANDATORY)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mpcli.brokers.embedded.exchange import Binding, Exchange, binding_identity
@@ -22,6 +25,7 @@ _PREDECLARED = (
     ("amq.match", "headers"),
 )
 _MAX_ROUTES = 10_000
+Letters = deque[tuple[Message, tuple[Queue, ...]]]
 
 
 class VHost:
@@ -35,33 +39,45 @@ class VHost:
         self.queues: dict[str, Queue] = {}
         # (exchange, routing key) -> queues, as long as nothing changes.
         self._routes: dict[tuple[str, str], tuple[Queue, ...]] = {}
-        # Dead letters that wait until the message whose delivery made them has reached all of its queues.
-        self._letters: list[tuple[Message, tuple[Queue, ...]]] | None = None
+        # Dead letters on their way, while a message is being delivered.
+        self._letters: Letters | None = None
 
     # -- delivering ------------------------------------------------------------------------------------------------
 
     def deliver(self, message: Message, queues: tuple[Queue, ...]) -> int:
-        """Put the message into each queue. Returns what became of it.
+        """Put a message that was published into each queue. Returns what became of it.
 
         What dies of it comes after it in every queue, as with RabbitMQ, whose queues are processes of their own.
         """
         if len(queues) == 1:
             return queues[0].publish(message)
         outcome = 0
-        before, self._letters = self._letters, []
-        for queue in queues:
-            outcome |= queue.publish(message)
-        letters, self._letters = self._letters, before
-        for letter, targets in letters:
-            self.deliver(letter, targets)
+        with self._letters_behind():
+            for queue in queues:
+                outcome |= queue.publish(message)
         return outcome
 
     def deliver_letter(self, letter: Message, queues: tuple[Queue, ...]) -> None:
-        """Put a dead letter into each queue, behind the message that is being delivered, if one is."""
-        if self._letters is None:
-            self.deliver(letter, queues)
-        else:
+        """Put a dead letter into each queue, behind what is being delivered."""
+        if self._letters is not None:
             self._letters.append((letter, queues))
+            return
+        with self._letters_behind() as letters:
+            letters.append((letter, queues))
+
+    @contextmanager
+    def _letters_behind(self) -> Iterator[Letters]:
+        # One after the other: a letter may die in a hundred queues in a row.
+        letters: Letters = deque()
+        self._letters = letters
+        try:
+            yield letters
+            while letters:
+                letter, queues = letters.popleft()
+                for queue in queues:
+                    queue.publish(letter)
+        finally:
+            self._letters = None
 
     # -- routing ---------------------------------------------------------------------------------------------------
 

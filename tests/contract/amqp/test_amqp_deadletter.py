@@ -165,3 +165,19 @@ def test_without_its_exchange_a_dead_letter_is_gone(client) -> None:
     client.publish("", "q")
     client.settled()
     assert client.bodies("q") == []
+
+
+def test_a_message_may_die_in_one_queue_after_the_other(client) -> None:
+    count = 250
+    for number in range(count):
+        arguments = {"x-max-length": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"q{number + 1}"}
+        client.send(1, m.QUEUE_DECLARE, f"q{number}", False, False, True, False, True, arguments)
+    client.queue(f"q{count}", exclusive=True)
+    client.publish("", "q0")
+    client.consume(f"q{count}")
+    letter = client.expect("basic.deliver")
+    # RabbitMQ turns the order of the earlier ones round each time.
+    expected: list[str] = []
+    for number in range(count):
+        expected = [f"q{number}", *reversed(expected)]
+    assert [death["queue"] for death in letter.headers["x-death"]] == expected

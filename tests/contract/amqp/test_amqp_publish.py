@@ -62,6 +62,10 @@ def test_immediate_is_540(client) -> None:
         ({"headers": {"CC": "x"}}, 'invalid message: {unacceptable_type_in_header,"CC",longstr}'),
         ({"reply_to": "amq.rabbitmq.reply-to"}, "fast reply consumer does not exist"),
         ({"reply_to": "amq.rabbitmq.reply-to", "delivery_mode": 5}, "fast reply consumer does not exist"),
+        (
+            {"headers": {"BCC": None}, "delivery_mode": 5},
+            'invalid message: {unacceptable_type_in_header,"BCC",void}',
+        ),
     ],
 )
 def test_properties_that_are_refused(client, properties: dict, wrong: str) -> None:
