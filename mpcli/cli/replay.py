@@ -8,18 +8,23 @@ from typing import Annotated
 
 import typer
 
+_WHICH, _CHANGED, _HOW, _OUTCOMES = "Which messages", "What is changed", "How they are sent", "What comes of them"
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _Context = Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose queue it is; the target too.")]
 _Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 _Json = Annotated[bool, typer.Option("--json", help="JSON Lines; the default when piped.")]
 _List = list[str] | None
-_Where = Annotated[str | None, typer.Option(metavar="EXPRESSION", help="A Python expression on each message.")]
-_Tasks = Annotated[_List, typer.Option(metavar="TASK", help="Only these; with * and ?.")]
-_Ids = Annotated[_List, typer.Option("--id", metavar="ID", help="Only these; the first characters do.")]
-_Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N of them.")]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
-_Rate = Annotated[str, typer.Option(metavar="N/s", help="At most so many: 100/s, 30/m.")]
-_Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier one ended.")]
+_Where = Annotated[
+    str | None, typer.Option(metavar="EXPRESSION", help="A Python expression on each message.", rich_help_panel=_WHICH)
+]
+_Tasks = Annotated[_List, typer.Option(metavar="TASK", help="Only these; with * and ?.", rich_help_panel=_WHICH)]
+_Ids = Annotated[
+    _List, typer.Option("--id", metavar="ID", help="Only these; the first characters do.", rich_help_panel=_WHICH)
+]
+_Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N of them.", rich_help_panel=_WHICH)]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.", rich_help_panel=_HOW)]
+_Rate = Annotated[str, typer.Option(metavar="N/s", help="At most so many: 100/s, 30/m.", rich_help_panel=_HOW)]
+_Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier one ended.", rich_help_panel=_HOW)]
 _Spend = Annotated[
     bool, typer.Option("--spend-delivery", help="Also where what goes back to a queue loses one of its deliveries.")
 ]
@@ -39,24 +44,51 @@ def replay(
     ids: _Ids = None,
     limit: _Limit = None,
     dry_run: _DryRun = False,
-    edit: Annotated[bool, typer.Option("--edit", help="Change arguments in $EDITOR first.")] = False,
-    sets: Annotated[
-        _List, typer.Option("--set", metavar="PATH=VALUE", help="kwargs.currency=EUR, args.0:=1 (JSON).")
-    ] = None,
-    keep_id: Annotated[bool, typer.Option("--keep-id", help="Send with the ids of the recording.")] = False,
-    expired: Annotated[str, typer.Option(metavar="drop|shift|keep", help="What has expired.")] = "drop",
-    consequences: Annotated[
-        bool, typer.Option("--consequences", help="Also what others lead to: retries, dead letters, children.")
+    edit: Annotated[
+        bool, typer.Option("--edit", help="Change arguments in $EDITOR first.", rich_help_panel=_CHANGED)
     ] = False,
-    to: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Send to the brokers of another context.")] = None,
+    sets: Annotated[
+        _List,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Give an argument a value: kwargs.currency=EUR, or with JSON args.0:=1.",
+            rich_help_panel=_CHANGED,
+        ),
+    ] = None,
+    keep_id: Annotated[
+        bool, typer.Option("--keep-id", help="Send with the ids of the recording.", rich_help_panel=_CHANGED)
+    ] = False,
+    expired: Annotated[
+        str, typer.Option(metavar="drop|shift|keep", help="What has expired.", rich_help_panel=_CHANGED)
+    ] = "drop",
+    consequences: Annotated[
+        bool,
+        typer.Option(
+            "--consequences", help="Also what others lead to: retries, dead letters, children.", rich_help_panel=_WHICH
+        ),
+    ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="CONTEXT", help="Send to the brokers of another context.", rich_help_panel=_HOW),
+    ] = None,
     rate: _Rate = "",
-    speed: Annotated[float | None, typer.Option(metavar="FACTOR", help="As recorded, so many times as fast.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the outcomes of the tasks.")] = False,
+    speed: Annotated[
+        float | None, typer.Option(metavar="FACTOR", help="As recorded, so many times as fast.", rich_help_panel=_HOW)
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the outcomes of the tasks.", rich_help_panel=_OUTCOMES)
+    ] = False,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How long without any news, when all is sent.")
+        float,
+        typer.Option(metavar="SECONDS", help="How long without any news, when all is sent.", rich_help_panel=_OUTCOMES),
     ] = 30.0,
-    compare: Annotated[bool, typer.Option("--compare", help="Hold the outcomes against the recorded ones.")] = False,
-    ignore: Annotated[_List, typer.Option(metavar="REGEX", help="Not compared: ids and times in results.")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Hold the outcomes against the recorded ones.", rich_help_panel=_OUTCOMES)
+    ] = False,
+    ignore: Annotated[
+        _List, typer.Option(metavar="REGEX", help="Not compared: ids and times in results.", rich_help_panel=_OUTCOMES)
+    ] = None,
     resume: _Resume = False,
     spend: _Spend = False,
     broker: _Broker = "",

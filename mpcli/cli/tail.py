@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+_WHICH, _RECORDING = "Which messages, and how long", "A recording"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -17,13 +19,23 @@ def tail(
     patterns: Annotated[
         list[str] | None, typer.Argument(metavar="PATTERN", help="Services, modes, tasks; with * and ?.")
     ] = None,
-    where: Annotated[str, typer.Option(metavar="EXPRESSION", help="A Python expression on each message.")] = "",
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after so many messages.")] = None,
-    for_: Annotated[str, typer.Option("--for", metavar="TIME", help="End after this time: 30s, 5m, 1h.")] = "",
+    where: Annotated[
+        str, typer.Option(metavar="EXPRESSION", help="A Python expression on each message.", rich_help_panel=_WHICH)
+    ] = "",
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="End after so many messages.", rich_help_panel=_WHICH)
+    ] = None,
+    for_: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="End after this time: 30s, 5m, 1h.", rich_help_panel=_WHICH)
+    ] = "",
     full: Annotated[bool, typer.Option("--full", help="Properties, headers with types, undecoded bodies.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON Lines; the default when piped.")] = False,
-    record: Annotated[Path | None, typer.Option(metavar="FILE", help="Append everything to a recording.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only record, show no messages.")] = False,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append everything to a recording.", rich_help_panel=_RECORDING)
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only record, show no messages.", rich_help_panel=_RECORDING)
+    ] = False,
     bound: Annotated[int, typer.Option(min=1, metavar="N", help="Messages that may wait at the broker.")] = 50_000,
     context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
 ) -> int:

@@ -1,4 +1,4 @@
-"""Questions after queues on a channel of an open connection: how many messages wait, how many consumers listen."""
+"""Questions after queues on a channel of an open connection: how many consumers listen."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ _PASSIVE: tuple[object, ...] = (True, False, False, False, False, {})
 
 
 class Look:
-    """What a queue looks like: `waiting` messages and `consumers`, or the `error` that the broker gave."""
+    """How many `consumers` a queue has, or the `error` that the broker gave."""
 
-    __slots__ = ("consumers", "error", "waiting")
+    __slots__ = ("consumers", "error")
 
-    def __init__(self, waiting: int = 0, consumers: int = 0, error: MpError | None = None) -> None:
-        self.waiting = waiting
+    def __init__(self, consumers: int = 0, error: MpError | None = None) -> None:
         self.consumers = consumers
         self.error = error
 
@@ -42,8 +41,8 @@ class Looks:
     def take(self, connection: Connection, incoming: Incoming) -> bytes:
         """Pass on what the broker answers; frames to send, when it closed the channel for a queue that is not there."""
         if incoming.method is QUEUE_DECLARE_OK:
-            queue, waiting, consumers = incoming.values
-            self._answer(str(queue), Look(int(str(waiting)), int(str(consumers))))
+            queue, _, consumers = incoming.values
+            self._answer(str(queue), Look(int(str(consumers))))
         elif incoming.method is CHANNEL_CLOSE and self._asked:
             # The broker answers in order and drops what is behind the question that it refused.
             queue = next(iter(self._asked))

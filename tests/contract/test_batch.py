@@ -265,22 +265,26 @@ def mailer(broker, folder):
 
 
 def test_waiting_for_async_tasks_each_line_tells_how_its_task_ended(broker, folder, mailer):
-    odd = [{"value": 0, "fail": True}, {"value": 0, "silent": True}]
-    folder.lines(*odd, *({"value": n} for n in range(3, 1001)))
-    code, results, errors = folder.run("--wait", "--timeout", "5", task=MAIL)
+    folder.lines({"value": 1, "fail": True}, *({"value": n} for n in range(2, 501)))
+    code, results, errors = folder.run("--wait", "--timeout", "60", task=MAIL)
     told = {one["line"]: one for one in results}
-    assert code == 4, errors
-    assert sorted(told) == list(range(1, 1001))
-    assert len(results) == 1000
-    assert "1000 of 1000 lines: 998 ok, 1 raised, 1 without a reply" in errors
+    assert code == 3, errors
+    assert sorted(told) == list(range(1, 501))
+    assert len(results) == 500
+    assert "500 of 500 lines: 499 ok, 1 raised" in errors
     assert {(one["outcome"], one["worker"], one["runtime"]) for one in results if one["ok"]} == {
         ("succeeded", "w@h", 0.25)
     }
-    assert all(one["result"] == str(line) for line, one in told.items() if line > 2)
-    failed, silent = told[1]["error"], told[2]["error"]
+    assert all(one["result"] == str(line) for line, one in told.items() if line > 1)
+    failed = told[1]["error"]
     assert (failed["code"], failed["type"], failed["text"], failed["traceback"]) == (3, "ValueError", "'bad'", "x")
     assert failed["hint"] == f"its id is {told[1]['id']}, its worker w@h"
-    assert silent["message"] == f"{MAIL} has not ended in 5 s: the last that was heard of it: started by worker w@h"
+
+    folder.lines({"value": 0, "silent": True})
+    code, (silent,), errors = folder.run("--wait", "--timeout", "1", task=MAIL)
+    assert (code, silent["error"]["code"]) == (4, 4), errors
+    assert silent["error"]["message"].startswith(f"{MAIL} has not ended in 1 s: ")
+    assert silent["error"]["hint"] == f"wait longer with --timeout; its id is {silent['id']}"
     until(lambda: broker.queues() == {"mplogin.sync": 0, "mplogin.async": 0})
 
 
@@ -308,7 +312,11 @@ def test_waiting_for_async_tasks_survives_a_kill_and_a_ctrl_c(broker, folder, ma
     running.stderr.close()
     told = [one["error"] for one in folder.results("third")]
     assert [one["code"] for one in told] == [130] * 4
-    assert {one["message"] for one in told} == {f"interrupted: {MAIL} is waited for no longer; it goes on"}
+    # The worker may have had one before its sender heard that the broker has it.
+    assert {one["message"] for one in told} <= {
+        f"interrupted: {MAIL} is waited for no longer; it goes on",
+        f"interrupted before the broker confirmed {MAIL}: it may run all the same",
+    }
     until(lambda: broker.queues() == {"mplogin.sync": 0, "mplogin.async": 0})
 
 
