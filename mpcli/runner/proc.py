@@ -36,17 +36,6 @@ def pids_of_run(run: str) -> list[int]:
     return [pid for pid in _pids() if pid != os.getpid() and marker in _environ(pid)]
 
 
-def group_exists(group: int) -> bool:
-    """Whether any process is left in the group, zombies included."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def resident_of_group(rows: list[ProcessRow], leader: int) -> int:
     """Bytes of resident memory of a process and all below it, or in its group."""
     below = {leader}

@@ -19,7 +19,6 @@ from mpcli.wire.refusal import ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, R
 
 CLASSIC, QUORUM, STREAM, UNKNOWN = "classic", "quorum", "stream", "unknown"
 TYPE, LIMIT, DEAD_LETTER_EXCHANGE = "x-queue-type", "x-delivery-limit", "x-dead-letter-exchange"
-SINGLE_CONSUMER = "x-single-active-consumer"
 # What RabbitMQ 4 sets where nobody set one (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
 DEFAULT_LIMIT, _DEFAULT_SINCE = 20, 4
 _CHANNEL = 9

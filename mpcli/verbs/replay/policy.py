@@ -10,7 +10,7 @@ DROP, SHIFT, KEEP = "drop", "shift", "keep"
 EXPIRED = (DROP, SHIFT, KEEP)
 
 # What is changed in a message; the order is that of the plan.
-ID, STEPS, REPLY, EXPIRY, ETA, DEATHS, COPIES, USER, ARGUMENTS, ROUTE = CHANGES = (
+ID, STEPS, REPLY, EXPIRY, ETA, DEATHS, COPIES, USER, ARGUMENTS, ROUTE = (
     *("id", "steps", "reply", "expiry", "eta", "deaths", "copies", "user", "arguments", "route"),
 )
 # Headers of ours: the id that a message had when it was first sent.

@@ -13,10 +13,19 @@ import pytest
 from mpcli.platform.state import RunningProcess, read_state
 from mpcli.runner.leftovers import end_leftovers
 from mpcli.runner.lock import AlreadyRunning, take_lock, try_lock
-from mpcli.runner.proc import all_processes, group_exists
+from mpcli.runner.proc import all_processes
 from tests.unit.runner.conftest import is_stopped
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for leftovers in /proc")
+
+
+def group_exists(group: int) -> bool:
+    """Whether any process is left in the group, zombies included."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def reapers_of(driven) -> list[int]:
