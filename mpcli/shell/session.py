@@ -23,7 +23,7 @@ from mpcli.errors import InvalidName, MpError, RemoteError
 from mpcli.platform.contexts import Ask, Context, chosen, resolve
 from mpcli.shell import language
 from mpcli.shell.commands import CommandLine, Commands
-from mpcli.shell.events import Event, Failure, Interrupted, Leave, Raised, Value
+from mpcli.shell.events import Event, Failure, Interrupted, Leave, Raised, Said, Value
 from mpcli.shell.export import Logged, example
 from mpcli.shell.interrupts import Interrupts
 from mpcli.shell.known import Known
@@ -150,7 +150,7 @@ class Session:
         except KeyboardInterrupt as interrupt:
             events = [Interrupted(" ".join(map(str, interrupt.args)))]
         except SystemExit as end:
-            events = [Leave(end.code if isinstance(end.code, int) else int(end.code is not None))]
+            events = _left(end)
         except BaseException as error:  # noqa: BLE001 - it is the user's code: whatever it raises is shown
             events = [Raised(error, short_traceback(error), time.perf_counter() - began)]
         if cell.kind is Kind.PYTHON:
@@ -234,6 +234,13 @@ class Session:
             return self._lines.handle(self.context, name, outcome.id, timeout, due_in)
         self.results[task] = outcome.value
         return outcome.value
+
+
+def _left(end: SystemExit) -> list[Event]:
+    """As Python has it: what is no number is told, and the code is 1."""
+    if end.code is None or isinstance(end.code, int):
+        return [Leave(int(end.code or 0))]
+    return [Said(str(end.code)), Leave(1)]
 
 
 def _delay(options: Options) -> Delay | None:

@@ -223,6 +223,7 @@ def test_questions_about_the_users_own(session: Session) -> None:
 def test_leaving(session: Session, text: str, code: int) -> None:
     assert list(session.run("import sys\nexit = sys.exit")) == []
     assert list(session.run(text)) == [Leave(code)]
+    assert list(session.run("exit('why not')")) == [Said("why not"), Leave(1)]
 
 
 def test_timeouts(session: Session) -> None:
