@@ -9,7 +9,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -119,8 +119,10 @@ def test_what_is_typed_while_a_call_waits_is_kept_and_not_shown(opened: Open, sh
 
 def _heard_by(pid: int) -> list[int]:
     """The threads of a process that take its SIGINT."""
-    tasks = {int(task.name): (task / "status").read_text() for task in Path(f"/proc/{pid}/task").iterdir()}
-    blocked = {task: int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16) for task, status in tasks.items()}  # type: ignore[index]
+    blocked = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # a thread may end while it is looked at
+            blocked[int(task.name)] = int((task / "status").read_text().partition("SigBlk:")[2].split()[0], 16)
     assert len(blocked) > 4
     return [task for task, signals in blocked.items() if not signals & 1 << (signal.SIGINT - 1)]
 
