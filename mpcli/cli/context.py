@@ -13,7 +13,6 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         name="context",
         help="Name the brokers to work with: local ones, staging, production.\n\nExample: mp context use staging",
-        no_args_is_help=True,
     )
     group.command("list")(list_)
     group.command("use")(use)

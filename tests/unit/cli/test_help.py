@@ -79,3 +79,9 @@ def test_groups_stand_in_their_order_with_what_is_theirs(page):
 def test_a_wrong_command_line_names_the_page_to_see(words, said, capsys):
     assert main(words) == 2
     assert capsys.readouterr().err == f"mp: {said}\n"
+
+
+def test_a_group_without_a_command_says_so_in_two_lines(capsys) -> None:
+    for group in ("broker", "context", "new", "record"):
+        assert main([group]) == 2
+        assert capsys.readouterr().err == f"mp: missing command\n    see `mp {group} --help`\n"
