@@ -10,7 +10,7 @@ from time import monotonic
 
 from mpcli.errors import ExitCode, RemoteError
 from mpcli.render.call import as_plain
-from mpcli.render.console import print_note, rich_console
+from mpcli.render.console import end_interrupted_line, print_note, rich_console
 from mpcli.render.message import outcome_as_dict
 from mpcli.verbs.batch_result import Result, Summary
 from mpcli.verbs.batch_run import Batch
@@ -39,6 +39,8 @@ def show_batch(batch: Batch) -> None:
             sys.stdout.write("".join(json.dumps(_as_dict(one), default=as_plain) + "\n" for one in results))
             sys.stdout.flush()
             advance()
+    if batch.summary.interrupted and sys.stdout.isatty():  # else the bar stood there, and is gone with its line
+        end_interrupted_line()
     for line in _summary(batch.summary):
         print_note(f"mp: {line}")
 

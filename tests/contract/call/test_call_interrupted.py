@@ -158,6 +158,17 @@ def test_ctrl_c_in_a_terminal(place):
     assert len(lines) == 3
 
 
+def test_ctrl_c_in_a_batch_that_is_typed(place):
+    with terminal(place, ["mpready.sync.register", "--batch"]) as screen:
+        screen.send('{"user_obj": 1}\r')
+        screen.see('"result": {"user": 1')
+        screen.send(ctrl("c"))
+        assert screen.wait() == 130
+        lines = screen.lines
+    assert "^C" in lines
+    assert any(line.startswith("mp: 1 line: 1 ok") for line in lines)
+
+
 def test_a_person_is_told_what_a_busy_worker_does_and_gets_the_result(place):
     gate = place.gate()
     running = place.begun(gate)
