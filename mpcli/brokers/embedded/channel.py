@@ -21,7 +21,6 @@ from mpcli.wire.methods import (
 if TYPE_CHECKING:
     from mpcli.brokers.embedded.connection import Connection
     from mpcli.brokers.embedded.consumers import Consumer
-    from mpcli.brokers.embedded.exchange import Exchange
     from mpcli.brokers.embedded.message import Entry, Message
     from mpcli.brokers.embedded.queue import Queue
 
@@ -31,7 +30,8 @@ _RETURN_START = BASIC_RETURN.prefix + b"\x01\x38\x08NO_ROUTE"  # reply code 312
 
 # Tag, queue, entry, and the consumer (None for basic.get).
 Delivery = tuple[int, "Queue", "Entry", "Consumer | None"]
-Publish = tuple["Exchange", "Message", bool]
+# A message, whether it must not get lost, and where it goes.
+Publish = tuple["Message", bool, tuple["Queue", ...]]
 # What a transaction holds back: publish, ack, requeue or reject, and of what.
 Pending = tuple[str, "Publish | list[Delivery]"]
 
@@ -111,15 +111,14 @@ class Channel:
 
     # -- publishing ------------------------------------------------------------------------------------------------
 
-    def publish(self, exchange: Exchange, message: Message, mandatory: bool) -> bool:
-        """Route a message, return it when it must not get lost, and note what is to be confirmed.
+    def publish(self, message: Message, mandatory: bool, targets: tuple[Queue, ...]) -> bool:
+        """Put a message into the queues, return it when it must not get lost, and note what is to be confirmed.
 
         True when a queue was too full to take it.
         """
-        if not exchange.name and message.key in self.broker.replies:
+        if not message.exchange and message.key in self.broker.replies:
             # It counts as unroutable all the same: with `mandatory` it comes back too.
             self.broker.replies[message.key].deliver_reply(message)
-        targets = self.vhost.route(exchange, message)
         if not targets and mandatory:
             self._send_content(_RETURN_START + message.address, message)
         outcome = self.vhost.deliver(message, targets)

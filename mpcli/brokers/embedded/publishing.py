@@ -117,10 +117,11 @@ def _publish(channel: Channel, assembly: Assembly) -> None:
     message.persistent = facts.delivery_mode == 2
     message.priority = facts.priority
     mandatory = bool(assembly.flags & _MANDATORY)
+    targets = channel.vhost.route(exchange, message)
     if channel.tx is not None:
-        channel.tx.append(("publish", (exchange, message, mandatory)))
+        channel.tx.append(("publish", (message, mandatory, targets)))
     else:
-        channel.publish(exchange, message, mandatory)
+        channel.publish(message, mandatory, targets)
     if channel.broker.full:
         channel.connection.block()
 

@@ -49,8 +49,11 @@ def _commit(channel: Channel) -> None:
     refused = False
     for action, what in held:
         if action == "publish":
-            exchange, message, mandatory = cast("Publish", what)
-            refused = channel.publish(exchange, message, mandatory) or refused
+            message, mandatory, routed = cast("Publish", what)
+            # The way was found when it was published, and leads to whatever has those names now.
+            now = channel.vhost.queues
+            targets = tuple(now[queue.name] for queue in routed if queue.name in now)
+            refused = channel.publish(message, mandatory, targets) or refused
     for action, what in held:
         if action == "ack":
             channel.acked(cast("list[Delivery]", what))

@@ -189,3 +189,19 @@ def test_modes_that_do_not_fit(client, first, second, text: str) -> None:
     client.expect(f"{first.name}-ok") if first else None
     refusal = client.refused()
     assert (refusal.code, refusal.text) == (406, f"PRECONDITION_FAILED - {text}")
+
+
+def test_the_way_of_a_message_in_a_transaction_is_found_when_it_is_published(client) -> None:
+    client.exchange("x", "fanout")
+    for queue in ("before", "after", "anew"):
+        client.queue(queue)
+    client.bind("before", "x")
+    client.bind("anew", "x")
+    client.call(1, m.TX_SELECT)
+    client.publish("x", "", b"1")
+    client.call(1, m.QUEUE_UNBIND, "before", "x", "", {})
+    client.bind("after", "x")
+    client.call(1, m.QUEUE_DELETE, "anew", False, False, False)
+    client.queue("anew", max_length=5)
+    client.call(1, m.TX_COMMIT)
+    assert [client.bodies(queue) for queue in ("before", "after", "anew")] == [[b"1"], [], [b"1"]]
