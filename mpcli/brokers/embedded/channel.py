@@ -229,14 +229,12 @@ class Channel:
 
     def returned(self, deliveries: list[Delivery], requeue: bool) -> None:
         """The client gives them back, to be delivered again or never."""
-        by_queue: dict[Queue, list[Entry]] = {}
-        for _, queue, entry, _ in deliveries:
-            by_queue.setdefault(queue, []).append(entry)
-        for queue, entries in by_queue.items():
-            if requeue:
-                queue.requeue(entries)
-            else:
-                queue.reject(entries)
+        # As in RabbitMQ: consumer by consumer, by their tags, and first what was fetched.
+        groups: dict[tuple[str, Queue], list[Entry]] = {}
+        for _, queue, entry, consumer in deliveries:
+            groups.setdefault((consumer.tag if consumer is not None else "", queue), []).append(entry)
+        for (_, queue), entries in sorted(groups.items(), key=lambda group: group[0][0]):
+            (queue.requeue if requeue else queue.reject)(entries)
         self.drain(deliveries)
 
     # -- the end ---------------------------------------------------------------------------------------------------
@@ -275,9 +273,12 @@ class Channel:
             if action != "publish":
                 self.untake(cast("list[Delivery]", what))
         self.cancel_all()
-        deliveries = list(self.unacked.values())
+        by_queue: dict[Queue, list[Entry]] = {}
+        for _, queue, entry, _ in self.unacked.values():
+            by_queue.setdefault(queue, []).append(entry)
         self.unacked.clear()
-        self.returned(deliveries, requeue=True)
+        for queue, entries in by_queue.items():
+            queue.requeue(entries)
 
     def refuse(self, refusal: Refusal, method: int) -> None:
         """Close the channel because of what it asked for."""

@@ -91,6 +91,19 @@ def test_the_global_prefetch_count_is_shared(four) -> None:
     assert len([four.expect("basic.deliver") for _ in range(2)]) == 2, "the other kind of count ends the shared one"
 
 
+def test_what_several_consumers_give_back_goes_back_consumer_by_consumer(client) -> None:
+    client.queue("q", max_length=1)
+    client.consume("q", "b")
+    client.publish("", "q", b"1")
+    client.deliveries(1)
+    client.call(1, m.BASIC_CANCEL, "b", False)
+    client.consume("q", "a")
+    client.publish("", "q", b"2")
+    client.deliveries(1)
+    client.call(1, m.BASIC_RECOVER, True)
+    assert bodies(client.deliveries(2)) == [b"2", b"1"], "each is delivered before the next one could be too much"
+
+
 def test_who_was_held_up_is_at_the_end_of_the_row(connect) -> None:
     first, second = connect(), connect()
     first.queue("q")
