@@ -18,8 +18,12 @@ def _ask(question: str) -> bool:
     try:
         sys.stderr.write(f"{escape_line(question)} [y/N] ")
         sys.stderr.flush()
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+        answer = sys.stdin.readline()
+        if not answer.endswith("\n"):
+            sys.stderr.write("\n")  # Ctrl-D: what is told next begins a line
+        return answer.strip().lower() in ("y", "yes")
     except KeyboardInterrupt:
         from mpcli.errors import Interrupted
 
+        sys.stderr.write("\n")
         raise Interrupted(f"not answered: {question}", "nothing was changed") from None
