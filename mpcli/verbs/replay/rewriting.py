@@ -29,7 +29,7 @@ from mpcli.verbs.replay.policy import (
     Policy,
 )
 from mpcli.verbs.seen import Seen
-from mpcli.wire.codec import Value
+from mpcli.wire.codec import Value, encode_shortstr
 from mpcli.wire.message import Message
 from mpcli.wire.patch import Patch
 
@@ -37,6 +37,8 @@ from mpcli.wire.patch import Patch
 _NOTHING_EMBEDDED = b'{"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'
 _COPIES = ("CC", "BCC")
 _BROKERS = frozenset(map(str, Mode))
+# Characters of ASCII that a short string can hold.
+_SURELY_SHORT = 255
 _HARMFUL = frozenset({*DEATH_HEADERS, *_COPIES})
 
 
@@ -103,7 +105,7 @@ class _Rewriting:
         self.policy = policy
         self.queue = queue
         self.patch = Patch(seen.message.raw_properties)
-        self.place = origin(seen, self.patch.header("x-death"), queue)
+        self.place = _named(origin(seen, self.patch.header("x-death"), queue))
         self.body = seen.message.body
         task = self.patch.text("task")
         self.first = not task
@@ -276,10 +278,21 @@ def move(message: Message, place: Place, user: str) -> Rewritten:
         if (owner := patch.property("user_id")) is not None and owner != user:
             patch.set("user_id", None)
             done.changes.append(USER)
-        done.become(place, patch, message.body)
-    except ProtocolError as error:
+        done.become(_named(place), patch, message.body)
+    except (ProtocolError, Unreadable) as error:
         return Rewritten(message, skip=str(error))
     return done
+
+
+def _named(place: Place) -> Place:
+    """The place. Raises `Unreadable` where no broker can be told of it: anything may have written a recording."""
+    for name in (place.exchange, place.routing_key):
+        if len(name) > _SURELY_SHORT or not name.isascii():
+            try:
+                encode_shortstr(name)
+            except (ProtocolError, UnicodeEncodeError) as error:
+                raise Unreadable("its exchange or routing key is none that AMQP can hold") from error
+    return place
 
 
 def _seconds(text: Value) -> float | None:

@@ -14,13 +14,16 @@ from mpcli.verbs.replay.planning import Planned
 from mpcli.verbs.replay.sources import Item, Source
 from mpcli.verbs.replay.summary import Summary
 from mpcli.wire.connection import Connection
+from mpcli.wire.frames import CONTENT_START, FRAME_OVERHEAD
 from mpcli.wire.handshake import connect
+from mpcli.wire.message import Message
 from mpcli.wire.methods import EXCHANGE_DECLARE
 from mpcli.wire.publisher import CONFIRMED, RETURNED, Publisher
 from mpcli.wire.refusal import NOT_FOUND
 
 # Seconds: how long the loop sleeps at most, so that it can be stopped; how often an idle source is kept alive.
 _GLANCE, _BEAT = 0.1, 1.0
+_HEADER_OVERHEAD = FRAME_OVERHEAD + CONTENT_START.size  # bytes of a header frame around the properties
 _LOOK = 2  # a channel that the broker may close
 
 
@@ -93,6 +96,16 @@ class Line:
         if known is None:
             known = self._exchanges[exchange] = self._look(exchange)
         return known
+
+    def too_large(self, message: Message) -> str:
+        """Why the broker would hang up on the message; empty for one that it takes. A body may go in many frames, its
+        properties may not."""
+        size, most = len(message.raw_properties) + _HEADER_OVERHEAD, self.connection.frame_max
+        return (
+            f"its properties need a frame of {size} bytes, the {self.mode} broker takes {most}"
+            if size > most > 0
+            else ""
+        )
 
     def _look(self, exchange: str) -> str:
         try:
@@ -175,7 +188,8 @@ class Sending:
         if planned.rewritten.skip:
             self.summary.skipped += 1
             return NotSent(planned, "skipped", planned.rewritten.skip)
-        if reason := self._lines[planned.seen.broker].missing(planned.rewritten.exchange):
+        line = self._lines[planned.seen.broker]
+        if reason := line.missing(planned.rewritten.exchange) or line.too_large(planned.rewritten.message):
             self.summary.refused += 1
             return NotSent(planned, "refused", reason)
         return None

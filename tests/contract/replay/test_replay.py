@@ -487,3 +487,18 @@ def test_a_filter_that_matches_nothing_is_an_error_and_nothing_to_send_is_not(bu
     bus.until("mplogin.async", 1)
     assert bus.run("mplogin.dead").counts() == (0, 0, 0, 0, 0, 0)
     assert bus.run("mplogin.dead", limit=1).counts() == (0, 0, 0, 0, 0, 0)
+
+
+def test_one_that_no_broker_can_take_does_not_hold_up_the_others(bus) -> None:
+    """Their connection would break, again with each resume."""
+    like = bus.task(1)
+    bad = [("mplogin", "k" * 300), ("mplogin", "\ud800"), ("e" * 300, "key"), ("\ud800", "key")]
+    unnamed = [Message(exchange, key, like.raw_properties, like.body) for exchange, key in bad]
+    large = bus.task(2, headers={"large": "x" * 200_000})
+    file = bus.record(bus.task(3), *unnamed, large, bus.task(4))
+    done = bus.run(file, consequences=True)
+    assert done.counts() == (7, 2, 0, 1, 4, 0)
+    reasons = {(one.what, one.reason.partition(" of ")[0]) for one in done.not_sent}
+    skipped = ("skipped", "its exchange or routing key is none that AMQP can hold")
+    assert reasons == {skipped, ("refused", "its properties need a frame")}
+    assert [json.loads(message.body)[0] for message in bus.taken("mplogin.async")] == [[3], [4]]
