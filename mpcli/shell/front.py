@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from mpcli.bus.naming import TaskName
-from mpcli.errors import ExitCode
+from mpcli.errors import ExitCode, MpError
 from mpcli.platform.contexts import Ask
 from mpcli.render.asking import asker
 from mpcli.render.console import print_line, print_note
@@ -19,7 +19,7 @@ from mpcli.render.secrets import masked_text
 from mpcli.render.shell import copy, page_value, show_error, show_raised, show_value
 from mpcli.shell.events import Copied, Ended, Event, Failure, Interrupted, Leave, Paged, Raised, Said, Text, Value
 from mpcli.shell.language import cells
-from mpcli.shell.python import remember_source
+from mpcli.shell.python import remember_source, short_traceback
 from mpcli.shell.session import Session
 
 
@@ -66,6 +66,19 @@ def show(event: Event, session: Session) -> None:
         print_line(escape(masked_text(event.text)))
 
 
+def shown(event: Event, session: Session, show: Callable[[Event, Session], None] = show) -> Event:
+    """Show it. A value is asked for its text, which may be code of the user's: what that raises is shown in its place,
+    and returned."""
+    try:
+        show(event, session)
+    except (MpError, BrokenPipeError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it ends no session
+        event = Raised(error, short_traceback(error), 0.0)
+        show(event, session)
+    return event
+
+
 def run_code(session: Session, text: str, name: str, show: Callable[[Event, Session], None] = show) -> int:
     """Run a whole text, cell by cell, to the first that fails; show the value of the last expression of all."""
     if name.startswith("<"):
@@ -82,9 +95,8 @@ def run_code(session: Session, text: str, name: str, show: Callable[[Event, Sess
             show(event, session)
             if (code := exit_code(event)) is not None:
                 return code
-    if last is not None:
-        show(last, session)
-    return int(ExitCode.OK)
+    code = exit_code(shown(last, session, show)) if last is not None else None
+    return int(ExitCode.OK) if code is None else code
 
 
 def exit_code(event: Event) -> int | None:

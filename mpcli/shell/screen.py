@@ -82,7 +82,7 @@ class Screen:
 
     def _run_cell(self, text: str) -> int | None:
         """Run it and show what came of it; the exit code when the session ends."""
-        from mpcli.shell.front import show  # what shows results is not needed for the first prompt
+        from mpcli.shell.front import shown  # what shows results is not needed for the first prompt
 
         if not text.strip():
             return None
@@ -95,7 +95,7 @@ class Screen:
                 for event in events:
                     if isinstance(event, Leave):
                         return event.code
-                    show(event, self._session)
+                    shown(event, self._session)
         except KeyboardInterrupt:
             sys.stderr.write("\n")  # while something was being shown
         except BrokenPipeError:

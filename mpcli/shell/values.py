@@ -55,10 +55,25 @@ def attributes(value: object, begun: str) -> Iterator[tuple[str, str]]:
     """Names behind the dot, with their kind; the private ones only when asked for by their underscore."""
     if value is None:
         return
-    for name in dir(value):
+    for name in _names(value):
         if name.startswith(begun) and (begun.startswith("_") or not name.startswith("_")):
             found = getattr_static(value, name, None)
             yield name, "" if found is None else "method" if callable(found) else type(found).__name__
+
+
+def _names(value: object) -> list[str]:
+    """As `dir` has them, unless a class that has its own answer fails at it."""
+    try:
+        return dir(value)
+    except Exception:  # noqa: BLE001 - no keystroke ends in an error of somebody's class
+        return []
+
+
+def _text(default: object) -> str:
+    try:
+        return repr(default)[:_SHOWN]
+    except Exception:  # noqa: BLE001 - as above
+        return "..."
 
 
 def as_task(name: str, value: object) -> Task | None:
@@ -74,7 +89,7 @@ def as_task(name: str, value: object) -> Task | None:
                 "name": one.name,
                 "kind": one.kind.name,
                 "annotation": None if one.annotation is one.empty else inspect.formatannotation(one.annotation),
-                "default": None if one.default is one.empty else repr(one.default)[:_SHOWN],
+                "default": None if one.default is one.empty else _text(one.default),
                 "required": one.default is one.empty,
             }
         )

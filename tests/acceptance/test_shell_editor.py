@@ -160,6 +160,31 @@ def test_of_a_result_that_is_cut_the_beginning_stays_on_the_screen(opened: Open)
     assert "      3        9" in shell.lines
 
 
+ODD = """\
+class Odd:
+    def __repr__(self): raise ValueError('no text')
+    def __dir__(self): raise ValueError('no names')
+o = Odd()
+def given(odd=o): return odd
+"""
+
+
+def test_an_object_that_cannot_be_shown_ends_no_session(opened: Open) -> None:
+    shell = opened()
+    shell.send(f"\x1b[200~{ODD}\x1b[201~" + ENTER)
+    shell.see(lambda: shell.line == "local>")
+    shell.send("o" + ENTER)
+    shell.see("ValueError: no text")
+    shell.send("[o]" + ENTER)
+    shell.see(lambda: shell.text.count("ValueError: no text") == 2)
+    shell.send("o.no")
+    shell.see(lambda: shell.line == "local> o.no")
+    shell.send(ctrl("u") + "given(")
+    shell.see("given(odd=...)")
+    shell.send(ctrl("u") + "6 * 7" + ENTER)
+    shell.see(lambda: "42" in shell.lines)
+
+
 def test_no_colour_when_it_is_not_wanted(opened: Open) -> None:
     shell = opened(NO_COLOR="1")
     shell.send("mplog")
