@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any, NamedTuple
 
-from mpcli.bus.messages import BUDGET_HEADER, SENT_HEADER
+from mpcli.bus.headers import BUDGET_HEADER, SENT_HEADER
 
 _STARTED = "mp_started"
 

@@ -12,8 +12,9 @@ from typing import Any
 from mpcli.bus import diagnosis, links
 from mpcli.bus.budget import origin
 from mpcli.bus.delay import Delay
+from mpcli.bus.headers import BUDGET_HEADER, SENT_HEADER, task_headers
 from mpcli.bus.link import Link
-from mpcli.bus.messages import BUDGET_HEADER, JSON, SENT_HEADER, encode_body, read_reply, task_headers
+from mpcli.bus.messages import JSON, encode_body, read_reply, sender
 from mpcli.bus.naming import DEFAULT_PREFIX, Mode, TaskName, check_prefix
 from mpcli.bus.outlet import Outgoing
 from mpcli.bus.urls import broker_url
@@ -211,7 +212,7 @@ def _outgoing(
         "routing_key": task.routing_key,
         "content_type": JSON,
         "content_encoding": "utf-8",
-        "application_headers": task_headers(name, task_id, args, kwargs, body, **more),
+        "application_headers": task_headers(name, task_id, args, kwargs, body, origin=sender(), **more),
         "correlation_id": task_id,
         "delivery_mode": 1 if task.mode is Mode.SYNC else 2,
         "priority": 0,

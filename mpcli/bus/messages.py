@@ -7,10 +7,8 @@ is ever unpickled, imported or rebuilt as an exception.
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from kombu.utils.json import dumps, loads
 
@@ -18,12 +16,7 @@ from mpcli.bus.naming import TaskName
 from mpcli.errors import EncodingFailed, NoReply, RemoteError, UnknownTask
 
 JSON = "application/json"
-# The caller's patience, for the calls that the task makes in turn (see mpcli.bus.budget): seconds, and the wall clock
-# when they began.
-BUDGET_HEADER, SENT_HEADER = "mp_budget", "mp_sent"
 _INTERIM = ("STARTED", "RETRY", "PENDING", "RECEIVED", "PROGRESS")
-_REPR_SIZE = 1024  # as in celery.app.amqp
-_SECRET = re.compile(r"passw(?:or)?d|secret|token|authorization|api_?key", re.IGNORECASE)
 _EMBED: dict[str, None] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _origin: dict[int, str] = {}
 
@@ -69,48 +62,14 @@ def _broken(value: object, path: str, depth: int = 0) -> str:
     return ""
 
 
-def task_headers(
-    name: str, task_id: str, args: Sequence[object], kwargs: Mapping[str, object], body: str, **more: object
-) -> dict[str, object]:
-    """The headers of a task message; `more` overrides."""
-    if _SECRET.search(body):
-        # Workers write these texts into events and logs.
-        args, kwargs = _masked(list(args)), _masked(dict(kwargs))
-    return {
-        "lang": "py",
-        "task": name,
-        "id": task_id,
-        "shadow": None,
-        "eta": None,
-        "expires": None,
-        "group": None,
-        "group_index": None,
-        "retries": 0,
-        "timelimit": [None, None],
-        "root_id": task_id,
-        "parent_id": None,
-        "argsrepr": repr(tuple(args))[:_REPR_SIZE],
-        "kwargsrepr": repr(kwargs)[:_REPR_SIZE],
-        "origin": _origin.get(os.getpid()) or _new_origin(),
-        "ignore_result": False,
-        "replaced_task_nesting": 0,
-        "stamped_headers": None,
-        "stamps": {},
-        **more,
-    }
+def sender() -> str:
+    """Who sends: this process, on this machine, as Celery writes it."""
+    return _origin.get(os.getpid()) or _new_origin()
 
 
 def _new_origin() -> str:
     _origin.clear()
     return _origin.setdefault(os.getpid(), f"gen{os.getpid()}@{socket.gethostname()}")
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: "***" if _SECRET.search(str(key)) else _masked(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_masked(part) for part in value]
-    return value
 
 
 def is_final(body: str | bytes) -> bool:

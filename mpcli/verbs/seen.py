@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mpcli.wire.celery_message import SENT_HEADER
+from mpcli.bus.headers import SENT_HEADER
 from mpcli.wire.celery_view import CeleryView
 from mpcli.wire.events import TaskEvent
 from mpcli.wire.message import Message

@@ -7,9 +7,9 @@ both ways: a pickle is never loaded, an exception's class never imported.
 from __future__ import annotations
 
 import os
-import re
 from time import time
 
+from mpcli.bus.headers import BUDGET_HEADER, SENT_HEADER, task_headers
 from mpcli.bus.naming import TaskName
 from mpcli.errors import NoReply, RemoteError, UnknownTask
 from mpcli.wire.celery_json import encode_arguments, loads
@@ -17,11 +17,7 @@ from mpcli.wire.properties import Properties
 
 JSON = "application/json"
 TRANSIENT, PERSISTENT = 1, 2
-_REPR_SIZE = 1024  # as Celery cuts them
-_SECRET = re.compile(r"passw(?:or)?d|secret|token|authorization|api_?key", re.IGNORECASE)
 _FINAL = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
-# The caller's patience, for the calls that the task makes in turn; read by mpcli.bus.
-_BUDGET_HEADER, SENT_HEADER = "mp_budget", "mp_sent"
 
 
 class TaskMessage:
@@ -53,8 +49,8 @@ def sync_message(
     """
     body = encode_arguments(name, args, kwargs)
     task_id = new_id()
-    headers = _headers(name, task_id, args, kwargs, body, ignore_result=False)
-    headers |= {_BUDGET_HEADER: float(patience), SENT_HEADER: time()}
+    headers = task_headers(name, task_id, args, kwargs, body.decode(), origin=origin())
+    headers |= {BUDGET_HEADER: float(patience), SENT_HEADER: time()}
     properties = _properties(task_id, headers, TRANSIENT)
     properties |= {"reply_to": reply_to, "expiration": str(max(1, round(patience * 1000)))}
     return TaskMessage(task_id, properties, body)
@@ -66,7 +62,8 @@ def async_message(
     """A task to be done some time: persistent, no reply; `more` are headers, such as `eta`. Raises `EncodingFailed`."""
     body = encode_arguments(name, args, kwargs)
     task_id = new_id()
-    headers = _headers(name, task_id, args, kwargs, body, ignore_result=True) | (more or {})
+    ours = {"ignore_result": True} | (more or {})
+    headers = task_headers(name, task_id, args, kwargs, body.decode(), origin=origin(), **ours)
     return TaskMessage(task_id, _properties(task_id, headers, PERSISTENT), body)
 
 
@@ -84,52 +81,6 @@ def _properties(task_id: str, headers: dict[str, object], delivery_mode: int) ->
 def origin() -> str:
     """Who sends: this process, on this machine. In the form of Celery's `origin`; `socket` would cost a call 2 ms."""
     return f"mp{os.getpid()}@{os.uname().nodename}"
-
-
-def _headers(
-    name: str, task_id: str, args: list[object], kwargs: dict[str, object], body: bytes, *, ignore_result: bool
-) -> dict[str, object]:
-    return {
-        "lang": "py",
-        "task": name,
-        "id": task_id,
-        "shadow": None,
-        "eta": None,
-        "expires": None,
-        "group": None,
-        "group_index": None,
-        "retries": 0,
-        "timelimit": [None, None],
-        "root_id": task_id,
-        "parent_id": None,
-        **argument_reprs(args, kwargs, body),
-        "origin": origin(),
-        "ignore_result": ignore_result,
-        "replaced_task_nesting": 0,
-        "stamped_headers": None,
-        "stamps": {},
-    }
-
-
-def argument_reprs(args: list[object], kwargs: dict[str, object], body: bytes) -> dict[str, str]:
-    """The headers `argsrepr` and `kwargsrepr`, secrets hidden: workers write these two into events and logs."""
-    shown: tuple[object, object] = (tuple(args), kwargs)
-    if _SECRET.search(body.decode()):
-        shown = (tuple(map(_masked, args)), _masked(kwargs))
-    return {"argsrepr": _short_repr(shown[0]), "kwargsrepr": _short_repr(shown[1])}
-
-
-def _short_repr(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _REPR_SIZE else text[: _REPR_SIZE - 3] + "..."
-
-
-def _masked(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: "***" if _SECRET.search(str(key)) else _masked(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_masked(part) for part in value]
-    return value
 
 
 class Pending(Exception):

@@ -109,7 +109,8 @@ def by_amqp(url: str, service: str) -> Callable[[], object]:
     import amqp
 
     from mpcli.bus.connecting import connect
-    from mpcli.bus.messages import encode_body, task_headers
+    from mpcli.bus.headers import task_headers
+    from mpcli.bus.messages import encode_body, sender
 
     connection = connect(url)
     channel = connection.channel()
@@ -121,7 +122,7 @@ def by_amqp(url: str, service: str) -> Callable[[], object]:
     def call() -> object:
         task_id = str(uuid.uuid4())
         body = encode_body(name, (1,), {"b": 2})
-        headers = task_headers(name, task_id, (1,), {"b": 2}, body)
+        headers = task_headers(name, task_id, (1,), {"b": 2}, body, origin=sender())
         kind = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 1}
         message = amqp.Message(body, application_headers=headers, correlation_id=task_id, reply_to=queue, **kind)
         channel.basic_publish(message, service, name)

@@ -10,9 +10,9 @@ import copy
 import json
 from collections.abc import Callable, Iterator
 
+from mpcli.bus.headers import argument_reprs
 from mpcli.errors import UsageError
 from mpcli.wire.body import PICKLE_TYPES, Opaque, closed
-from mpcli.wire.celery_message import argument_reprs
 from mpcli.wire.celery_view import CeleryView
 
 # Content types in which Celery may hide a task whose id can only be read by decoding.
@@ -121,7 +121,7 @@ class Arguments:
 
     def reprs(self) -> dict[str, str]:
         """`argsrepr` and `kwargsrepr`, as workers show them."""
-        return argument_reprs(self.args, self.kwargs, json.dumps([self.args, self.kwargs]).encode())
+        return argument_reprs(self.args, self.kwargs, json.dumps([self.args, self.kwargs]))
 
     def _part(self, index: int, name: str, absent: object) -> object:
         if self.opaque:

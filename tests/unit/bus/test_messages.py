@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from mpcli.bus.messages import encode_body, is_final, read_reply, task_headers
+from mpcli.bus.headers import task_headers
+from mpcli.bus.messages import encode_body, is_final, read_reply
 from mpcli.bus.naming import TaskName
 from mpcli.errors import EncodingFailed, NoReply, RemoteError, UnknownTask
 
@@ -89,7 +90,7 @@ def test_an_argument_that_holds_itself():
 
 def test_secrets_are_masked_in_what_workers_log():
     kwargs = {"user": {"password": "hunter2", "name": "a"}, "api_key": "k-123"}
-    headers = task_headers("mplogin.sync.login", "id", (), kwargs, encode_body("x", (), kwargs))
+    headers = task_headers("mplogin.sync.login", "id", (), kwargs, encode_body("x", (), kwargs), origin="mp1@vm")
     assert "hunter2" not in str(headers)
     assert "k-123" not in str(headers)
     assert "'name': 'a'" in headers["kwargsrepr"]
@@ -97,5 +98,5 @@ def test_secrets_are_masked_in_what_workers_log():
 
 
 def test_long_arguments_are_cut_in_headers():
-    headers = task_headers("mplogin.sync.add", "id", ("x" * 10_000,), {}, "")
+    headers = task_headers("mplogin.sync.add", "id", ("x" * 10_000,), {}, "", origin="mp1@vm")
     assert len(headers["argsrepr"]) == 1024
