@@ -53,6 +53,7 @@ class Channel:
         self.prefetch = 0
         self.global_limit = 0
         self.global_unacked = 0
+        self._turn = 0
         # Direct reply-to: the key that leads here, the consumer's tag, the start of its deliver methods.
         self.reply_key = ""
         self.reply_tag = ""
@@ -217,8 +218,11 @@ class Channel:
                 queue.drain()
 
     def drain_all(self) -> None:
-        """Deliver from all queues that are consumed on this channel."""
-        for queue in {consumer.queue for consumer in self.consumers.values()}:
+        """Deliver from all queues that are consumed on this channel, each time from another one first."""
+        queues = list(dict.fromkeys(consumer.queue for consumer in self.consumers.values()))
+        if queues:
+            self._turn = (self._turn + 1) % len(queues)
+        for queue in (*queues[self._turn :], *queues[: self._turn]):
             queue.drain()
 
     def acked(self, deliveries: list[Delivery]) -> None:

@@ -79,8 +79,7 @@ def _with_event(headers: Table, event: Table) -> Table:
             for name in ("exchange", "queue", "reason"):
                 added[f"x-first-death-{name}"] = event[name]
         return dict(sorted({**headers, **added}.items()))
-    # As in RabbitMQ, whose grouping by queue and reason turns the order round each time.
-    tables = [death for death in reversed(deaths) if isinstance(death, dict)]
+    tables = _grouped([death for death in deaths if isinstance(death, dict)])
     same = [death for death in tables if _is_same(death, event)]
     others: list[Value] = [death for death in tables if not _is_same(death, event)]
     if same:
@@ -89,6 +88,16 @@ def _with_event(headers: Table, event: Table) -> Table:
     else:
         newest = event
     return dict(sorted({**headers, "x-death": [dict(sorted(newest.items())), *others]}.items()))
+
+
+def _grouped(deaths: list[Table]) -> list[Table]:
+    """One table for each queue and reason: RabbitMQ's way with headers of its early versions. It turns their order."""
+    if len(deaths) < 2:
+        return deaths
+    groups: dict[str, list[Table]] = {}
+    for death in deaths:
+        groups.setdefault(repr((inner(death.get("queue")), inner(death.get("reason")))), []).append(death)
+    return [{"count": Typed("l", len(group)), **group[0]} for group in reversed(groups.values())]
 
 
 def _is_same(death: Table, event: Table) -> bool:

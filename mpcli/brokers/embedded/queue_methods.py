@@ -99,8 +99,8 @@ def _declare(
 
 
 def _declare_reply(channel: Channel, name: str, nowait: bool) -> None:
-    # A caller that asks whether somebody still waits for its direct reply.
-    if name not in channel.broker.replies:
+    # A caller that asks whether somebody still waits for its direct reply; the name that stands for all is there.
+    if name != REPLY_TO and name not in channel.broker.replies:
         raise not_found("queue", name, channel.vhost.name)
     if not nowait:
         channel.send(QUEUE_DECLARE_OK, name, 0, 1)

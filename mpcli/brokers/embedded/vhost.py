@@ -84,25 +84,21 @@ class VHost:
     def route(self, exchange: Exchange, message: Message) -> tuple[Queue, ...]:
         """The queues that the message reaches, each once."""
         if message.extra_keys:
-            found: dict[Queue, None] = {}
-            for key in (message.key, *message.extra_keys):
-                found.update(dict.fromkeys(self._reached(exchange, key, message)[0]))
-            return tuple(found)
+            return self._reached(exchange, (message.key, *message.extra_keys), message)[0]
         known = self._routes.get((exchange.name, message.key))
         if known is not None:
             return known
-        queues, lasting = self._reached(exchange, message.key, message)
+        queues, lasting = self._reached(exchange, (message.key,), message)
         if lasting:
             if len(self._routes) >= _MAX_ROUTES:
                 self._routes.clear()
             self._routes[exchange.name, message.key] = queues
         return queues
 
-    def _reached(self, start: Exchange, key: str, message: Message) -> tuple[tuple[Queue, ...], bool]:
-        """The queues, and whether the next message with this key will reach the same ones."""
+    def _reached(self, start: Exchange, keys: tuple[str, ...], message: Message) -> tuple[tuple[Queue, ...], bool]:
+        """The queues, and whether the next message with these keys will reach the same ones."""
         if not start.name:
-            queue = self.queues.get(key)
-            return (() if queue is None else (queue,)), False
+            return tuple(dict.fromkeys(self.queues[key] for key in keys if key in self.queues)), False
         queues: dict[Queue, None] = {}
         seen = {start.name}
         waiting = [start]
@@ -111,7 +107,7 @@ class VHost:
             exchange = waiting.pop()
             is_headers = exchange.kind == "headers"
             lasting = lasting and not is_headers
-            for destination in self._destinations(exchange, key, message.headers() if is_headers else {}):
+            for destination in self._destinations(exchange, keys, message.headers() if is_headers else {}):
                 if isinstance(destination, Queue):
                     queues[destination] = None
                 elif destination.name not in seen:
@@ -119,9 +115,9 @@ class VHost:
                     waiting.append(destination)
         return tuple(queues), lasting
 
-    def _destinations(self, exchange: Exchange, key: str, headers: Table) -> list[Queue | Exchange]:
-        # The default exchange as an alternate one has no bindings: it leads nowhere, as in RabbitMQ.
-        found = exchange.match(key, headers)
+    def _destinations(self, exchange: Exchange, keys: tuple[str, ...], headers: Table) -> list[Queue | Exchange]:
+        """Any of the keys will do. The default exchange leads nowhere for who comes to it from another one."""
+        found = [destination for key in keys for destination in exchange.match(key, headers)]
         if not found and exchange.alternate is not None:
             alternate = self.exchanges.get(exchange.alternate)
             return [] if alternate is None else [alternate]

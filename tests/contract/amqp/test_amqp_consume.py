@@ -132,6 +132,24 @@ def test_the_global_prefetch_count_holds_up_who_does_not_acknowledge(four) -> No
     assert bodies(four.deliveries(3)) == [b"1", b"2", b"3"]
 
 
+def test_the_global_prefetch_count_leaves_no_queue_behind(four) -> None:
+    four.call(1, m.BASIC_QOS, 0, 1, True)
+    four.queue("other", exclusive=True)
+    for _ in range(30):
+        four.publish("", "q")
+        four.publish("", "other")
+    four.settled()
+    four.consume("q", "a")
+    four.consume("other", "b")
+    consumers = []
+    for _ in range(30):
+        event = four.expect("basic.deliver")
+        consumers.append(event.values[0])
+        four.send(1, m.BASIC_ACK, event.values[1], False)
+    # RabbitMQ draws lots. The first one came before there was a second consumer.
+    assert set(consumers[1:]) == {"a", "b"}
+
+
 def test_a_higher_priority_goes_first_until_it_is_busy(client) -> None:
     client.queue("q", exclusive=True)
     client.call(1, m.BASIC_QOS, 0, 1, False)

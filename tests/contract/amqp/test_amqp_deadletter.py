@@ -63,6 +63,16 @@ def test_a_message_that_died_before_is_counted(dead) -> None:
     assert "x-first-death-queue" not in event.headers
 
 
+def test_deaths_of_one_queue_and_reason_become_one(dead) -> None:
+    dead.queue("q", exclusive=True, dead_letter_exchange="dlx")
+    deaths = [{"reason": "expired", "queue": queue} for queue in ("one", "two", "one", "three")]
+    dead.publish("", "q", headers={"x-death": deaths})
+    dead.settled()
+    dead.send(1, m.BASIC_REJECT, dead.get("q", no_ack=False).values[0], False)
+    found = [(death["queue"], death["count"].value) for death in letter(dead).headers["x-death"]]
+    assert found == [("q", 1), ("three", 1), ("two", 1), ("one", 2)]
+
+
 def test_a_message_expires_by_its_own_time(dead) -> None:
     dead.queue("q", exclusive=True, dead_letter_exchange="dlx")
     dead.publish("", "q", expiration="1", headers={"CC": ["k1"], "BCC": ["k2"]})

@@ -96,6 +96,21 @@ def test_cc_and_bcc_route_too_and_bcc_is_not_seen(client) -> None:
         assert client.get(queue) is None
 
 
+def test_cc_is_a_key_for_every_exchange_on_the_way(client) -> None:
+    client.exchange("x")
+    client.exchange("next", "topic")
+    client.queue("q", exclusive=True)
+    client.call(1, m.EXCHANGE_BIND, "next", "x", "first", False, {})
+    client.bind("q", "next", "second")
+    client.publish("x", "", headers={"CC": ["first"], "BCC": ["second"]})
+    client.settled()
+    assert client.bodies("q") == [b"body"]
+
+
+def test_the_name_for_direct_replies_can_be_declared(client) -> None:
+    assert client.queue("amq.rabbitmq.reply-to", passive=True) == ["amq.rabbitmq.reply-to", 0, 1]
+
+
 def test_direct_replies(connect) -> None:
     caller, server = connect(1, 2), connect()
     server.queue("rpc", exclusive=True)
