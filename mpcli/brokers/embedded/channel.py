@@ -53,6 +53,7 @@ class Channel:
         self.prefetch = 0
         self.global_limit = 0
         self.global_unacked = 0
+        # Whose turn among its queues it is, when the shared count makes room.
         self._turn = 0
         # Direct reply-to: the key that leads here, the consumer's tag, the start of its deliver methods.
         self.reply_key = ""
