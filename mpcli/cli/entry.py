@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         code = _quick(argv)
         if code is not None and is_own_process:
             _leave(code)
-        return _by_typer(argv) if code is None else code
+        return _by_typer(argv, is_own_process) if code is None else code
     except KeyboardInterrupt:
         sys.stderr.write("\nmp: interrupted\n")
         return 130
@@ -105,11 +105,20 @@ def _leave(code: int) -> None:
     os._exit(code)
 
 
-def _by_typer(argv: list[str]) -> int:
+def _hear_no_more() -> None:
+    """All is done and said: a Ctrl-C while the interpreter is taken apart would only show its insides."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _by_typer(argv: list[str], is_own_process: bool) -> int:
     from mpcli.cli.app import run_typer
 
     code = run_typer([word for word in argv if word != "--debug"])
     sys.stdout.flush()  # here, where a reader that went away is expected, and not at the interpreter's end
+    if is_own_process:
+        _hear_no_more()
     return code
 
 

@@ -60,9 +60,17 @@ def new_service(
 
 
 def _show(created: object, as_json: bool) -> None:
-    from mpcli.render.console import stdout_is_terminal
-    from mpcli.render.new import show_created
-    from mpcli.verbs.new import Created
+    try:
+        from mpcli.render.console import stdout_is_terminal
+        from mpcli.render.new import show_created
+        from mpcli.verbs.new import Created
 
-    assert isinstance(created, Created)  # its class would cost every `--help` an import
-    show_created(created, as_json or not stdout_is_terminal())
+        assert isinstance(created, Created)  # its class would cost every `--help` an import
+        show_created(created, as_json or not stdout_is_terminal())
+    except KeyboardInterrupt:
+        if getattr(created, "dry_run", False):
+            raise
+        from mpcli.errors import Interrupted
+
+        undo = getattr(created, "undo", "")
+        raise Interrupted("interrupted, and all was made already", f"to undo it: {undo}") from None

@@ -84,7 +84,7 @@ TOUR = (
         "a task that raises shows its traceback, and exits 3",
         ExitCode.TASK_RAISED,
     ),
-    Step(("tail", "mpwallet", "--for", "3s"), "watch what passes, and what becomes of it", beside=True),
+    Step(("tail", "mpwallet", "--for", "5s"), "watch what passes, and what becomes of it", beside=True),
     Step(
         ("call", "mpwallet.async.deposit", "wallet_id=nobody", "cents=500", "reference=gift"),
         "break a task: nobody waits for this one, and there is no such wallet",

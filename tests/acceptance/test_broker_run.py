@@ -29,13 +29,13 @@ def broker_run(mp_program: str, empty_home: dict[str, str], run_folder: Path) ->
         )
         started.append(process)
         line = process.stdout.readline()
-        assert line.startswith("ready on 127.0.0.1:"), process.communicate(timeout=10)
+        assert line.startswith("ready on 127.0.0.1:"), process.communicate(timeout=60)
         return process, int(line.rpartition(":")[2])
 
     yield start
     for process in started:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
@@ -49,7 +49,7 @@ def test_what_is_durable_is_there_again_however_it_ended(broker_run: Start, tmp_
         channel.queue_declare("kept", durable=True, auto_delete=False)
         channel.basic_publish_confirm(Message("hello", delivery_mode=2), "", "kept")
         process.send_signal(number)
-        assert process.wait(20) == (-number if number == signal.SIGKILL else 0)
+        assert process.wait(60) == (-number if number == signal.SIGKILL else 0)
         connection.collect()
     assert process.communicate() == ("", ""), "it says one line, and nothing when it is told to stop"
     _, again = broker_run("--data", str(folder), "--port", str(port))

@@ -16,7 +16,7 @@ import pytest
 
 Shop = Callable[..., subprocess.CompletedProcess[str]]
 # Seconds. Far above what any answer needs and far below the time-out that a lie would wait for.
-AT_ONCE = 20
+AT_ONCE = 60
 
 
 def _user() -> str:
@@ -112,14 +112,21 @@ def test_the_printed_code_makes_the_same_call(shop: Shop) -> None:
 
 
 def test_the_trace_of_a_call_on_stderr_or_in_json(shop: Shop) -> None:
-    done = shop("call", "mplogin.sync.register", _user(), "--trace")
-    assert isinstance(json.loads(done.stdout)["email"], str)
-    assert {line.split()[0] for line in done.stderr.splitlines()} >= {"connected", "started", "succeeded", "replied"}
-    done = shop("call", "mplogin.sync.register", _user(), "--trace", "--json")
-    told = json.loads(done.stdout)
-    assert told["result"]["email"]
-    assert {hop["hop"] for hop in told["trace"]} >= {"connected", "published", "confirmed", "received", "replied"}
-    assert done.stderr == ""
+    def lines() -> set[str]:
+        done = shop("call", "mplogin.sync.register", _user(), "--trace")
+        assert isinstance(json.loads(done.stdout)["email"], str)
+        return {line.split()[0] for line in done.stderr.splitlines()}
+
+    def objects() -> set[str]:
+        done = shop("call", "mplogin.sync.register", _user(), "--trace", "--json")
+        told = json.loads(done.stdout)
+        assert told["result"]["email"]
+        assert done.stderr == ""
+        return {hop["hop"] for hop in told["trace"]}
+
+    # What workers tell is waited for half a second, which is not enough on every machine at every time.
+    _await(lambda: lines() >= {"connected", "started", "succeeded", "replied"})
+    _await(lambda: objects() >= {"connected", "published", "confirmed", "received", "replied"})
 
 
 def test_a_task_that_raises_shows_type_message_and_remote_traceback(shop: Shop) -> None:
@@ -145,7 +152,8 @@ def test_a_trace_of_a_call_is_one_tree_over_services_and_brokers(shop: Shop) -> 
         (1, "mplogin.async.send_welcome_email", "async", "succeeded"),
     }
     assert all(task["parent_id"] == root["id"] for task in below)
-    assert root["attempts"][0]["seconds"] >= below[0]["attempts"][0]["seconds"] > 0
+    opened = next(task for task in below if task["task"] == "mpwallet.sync.open")
+    assert root["attempts"][0]["seconds"] >= opened["attempts"][0]["seconds"] > 0  # it waits for that one alone
     assert picture.read_text().count("<g>") == 3
 
 
@@ -182,7 +190,7 @@ def _pid(shop: Shop, name: str) -> int:
     return next(row["pid"] for row in rows if row["name"] == name)
 
 
-def _await(condition: Callable[[], bool], seconds: float = 30) -> None:
+def _await(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -238,7 +246,7 @@ def plain_worker(shop: Shop, tmp_path: Path) -> None:
         yield
     finally:
         worker.terminate()
-        worker.wait(20)
+        worker.wait(60)
 
 
 @pytest.mark.usefixtures("plain_worker")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,3 +56,37 @@ def test_ctrl_c_is_never_silent(
     assert "interrupted" in errors
     assert len(errors.strip().splitlines()) <= 2, errors
     assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".") == ["mp.toml"]
+
+
+AT_THE_END = """
+import atexit, time
+from pathlib import Path
+
+def wait():
+    Path("ending").touch()
+    while not Path("go").exists():
+        time.sleep(0.01)
+
+atexit.register(wait)
+"""
+
+
+def test_what_is_done_is_done(mp_program: str, tmp_path: Path, environment_at: Callable[..., dict[str, str]]) -> None:
+    (tmp_path / "mp.toml").touch()
+    (tmp_path / "sitecustomize.py").write_text(AT_THE_END)
+    process = subprocess.Popen(
+        [mp_program, "config", "--json"],
+        cwd=tmp_path,
+        env=environment_at(tmp_path, PYTHONPATH=str(tmp_path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "ending").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    (tmp_path / "go").touch()
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, b"")
+    assert output

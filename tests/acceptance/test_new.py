@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -145,17 +146,54 @@ def test_ctrl_c_leaves_everything_or_nothing(folder: Path, tmp_path: Path, mp_pr
         cwd=folder,
         env={**os.environ, "HOME": str(tmp_path)},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 60
     while not names(folder):
         assert time.monotonic() < deadline
     process.send_signal(signal.SIGINT)
 
-    code = process.wait(timeout=60)
+    _, errors = process.communicate(timeout=60)
 
     # It may have been done before the signal came.
-    assert (code, names(folder)) in [(130, []), (0, [".gitignore", "mp.toml", "mplogin"])]
+    made = process.returncode == 0 or "all was made already" in errors
+    assert process.returncode in (0, 130)
+    assert names(folder) == ([".gitignore", "mp.toml", "mplogin"] if made else []), errors
+
+
+def test_ctrl_c_when_all_is_made_and_not_told_yet(folder: Path, tmp_path: Path, mp_program: str) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)  # whoever tells something has to wait
+    os.set_blocking(writing, True)
+    process = subprocess.Popen(
+        [mp_program, "new", "service", "mplogin"],
+        cwd=folder,
+        env={**os.environ, "HOME": str(tmp_path)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    deadline = time.monotonic() + 60
+    while names(folder) != [".gitignore", "mp.toml", "mplogin"] or not sleeps(process.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    while os.read(reading, 65536):
+        pass
+    os.close(reading)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == "mp: interrupted, and all was made already\n    to undo it: rm -r mplogin mp.toml .gitignore\n"
+
+
+def sleeps(pid: int) -> bool:
+    """Whether it waits for something."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 def test_a_person_is_told_what_was_made_what_comes_next_and_how_to_undo_it(

@@ -232,7 +232,7 @@ def test_a_worker_that_starts_or_stops_shows_up(
         shell.see(lambda: "5 workers" in shell.bar)
     finally:
         worker.terminate()
-        worker.wait(30)
+        worker.wait(60)
     shell.see(lambda: "4 workers" in shell.bar)
 
 

@@ -17,12 +17,7 @@ import pytest
 START = ("up", "-d")
 
 
-def free_ports() -> tuple[str, ...]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        return "--sync-port", str(one.getsockname()[1]), "--async-port", str(two.getsockname()[1])
-
-
-def eventually(condition: Callable[[], object], seconds: float = 30) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
@@ -43,7 +38,7 @@ def platform(mp, tmp_path: Path, processes_of) -> Iterator[Callable[..., subproc
     yield here
     down = here("down")
     assert down.returncode == 0, down.stderr
-    eventually(lambda: not processes_of(folder), 15)
+    eventually(lambda: not processes_of(folder))
 
 
 def rows(platform) -> dict[str, dict[str, object]]:
@@ -60,7 +55,7 @@ def children_of(pid: int) -> list[int]:
 
 def test_up_detached_ps_and_down(platform, processes_of):
     assert status(platform) == "down"
-    up = platform(*START, *free_ports())
+    up = platform(*START)
     assert up.returncode == 0, up.stderr
     ready = json.loads(up.stdout.splitlines()[-1])
     assert ready["event"] == "ready"
@@ -81,7 +76,7 @@ def test_up_detached_ps_and_down(platform, processes_of):
         assert row["uptime"] < 120
         assert ":***@" in row["url"]
 
-    second = platform(*START, *free_ports())
+    second = platform(*START)
     assert second.returncode == 2
     assert f"pid {ready['supervisor']}" in second.stderr
 
@@ -94,7 +89,7 @@ def test_up_detached_ps_and_down(platform, processes_of):
 
 def test_a_worker_that_cannot_start_is_told_with_its_last_words(platform, processes_of):
     (platform.folder / "mplogin" / "mplogin" / "apps.py").write_text("raise RuntimeError('no such thing')\n")
-    up = platform(*START, *free_ports())
+    up = platform(*START)
     assert up.returncode == 1
     assert "ended while starting: exit code" in up.stderr
     assert not processes_of(platform.folder)
@@ -111,7 +106,7 @@ def test_a_configured_port_that_is_taken_exits_6_and_names_its_owner(platform):
 
 
 def test_a_killed_worker_takes_its_pool_with_it_and_the_rest_stays(platform):
-    assert platform(*START, *free_ports()).returncode == 0
+    assert platform(*START).returncode == 0
     worker = rows(platform)["mplogin.async"]["pid"]
     pool = children_of(worker)
     assert pool
@@ -124,11 +119,11 @@ def test_a_killed_worker_takes_its_pool_with_it_and_the_rest_stays(platform):
 
 
 def test_a_killed_supervisor_leaves_nothing_and_the_next_up_works(platform, processes_of):
-    up = platform(*START, *free_ports())
+    up = platform(*START)
     os.kill(json.loads(up.stdout.splitlines()[-1])["supervisor"], signal.SIGKILL)
     eventually(lambda: not processes_of(platform.folder))
     assert status(platform) == "dead"
-    assert platform(*START, *free_ports()).returncode == 0
+    assert platform(*START).returncode == 0
     assert status(platform) == "ready"
 
 
@@ -140,9 +135,9 @@ class Terminal:
         self.pid, self._master = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
-            os.execve(program, [program, "up", *free_ports()], {**environment, "TERM": "xterm"})
+            os.execve(program, [program, "up"], {**environment, "TERM": "xterm"})
 
-    def until(self, text: str, seconds: float = 30) -> None:
+    def until(self, text: str, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while text not in self.seen:
             assert time.monotonic() < deadline, self.seen
@@ -158,7 +153,7 @@ class Terminal:
         os.close(self._master)
 
     def exit_code(self) -> int:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while (ended := os.waitpid(self.pid, os.WNOHANG)) == (0, 0):
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -181,10 +176,12 @@ def test_in_a_terminal_ctrl_c_stops_all_in_order(terminal, platform, processes_o
     assert not processes_of(platform.folder)
 
 
-def test_ctrl_c_in_the_middle_of_the_start(terminal, platform, processes_of):
+def test_ctrl_c_in_the_middle_of_the_start(platform, mp_program, empty_home, run_folder, processes_of):
+    apps = platform.folder / "mplogin" / "mplogin" / "apps.py"
+    apps.write_text("import time\ntime.sleep(1000)\n")  # the start has no end
+    terminal = Terminal(mp_program, platform.folder, {**empty_home, "MP_TEST_RUN": str(run_folder)})
     terminal.until("mplogin.sync started")
     terminal.press_ctrl_c()
-    assert "Ctrl-C stops it" not in terminal.seen
     terminal.until("all is stopped")
     assert terminal.exit_code() == 130
     assert not processes_of(platform.folder)
@@ -213,13 +210,13 @@ def start(program: str, folder: Path, environment: dict[str, str], *arguments: s
 
 
 def test_the_reader_of_a_pipe_goes_away(platform, mp_program, empty_home, processes_of):
-    with start(mp_program, platform.folder, empty_home, "up", *free_ports()) as up:
+    with start(mp_program, platform.folder, empty_home, "up") as up:
         assert up.stdout is not None
         while json.loads(up.stdout.readline())["event"] != "ready":
             pass
         up.stdout.close()
         os.kill(rows(platform)["mplogin.async"]["pid"], signal.SIGKILL)  # there is something to tell, and nobody reads
-        up.wait(30)
+        up.wait(60)
     assert not processes_of(platform.folder)
 
 
@@ -227,13 +224,13 @@ def test_the_reader_of_a_pipe_goes_away(platform, mp_program, empty_home, proces
 def test_a_detaching_command_that_is_interrupted_stops_what_it_started(
     platform, mp_program, empty_home, processes_of, number
 ):
-    with start(mp_program, platform.folder, empty_home, *START, *free_ports()) as up:
+    with start(mp_program, platform.folder, empty_home, *START) as up:
         assert up.stdout is not None
         while json.loads(up.stdout.readline())["event"] != "started":
             pass
         up.send_signal(number)
         up.stdout.read()
-        assert up.wait(30) == 130
+        assert up.wait(60) == 130
     assert not processes_of(platform.folder)
 
 
@@ -255,4 +252,4 @@ def test_with_remote_brokers_only_workers_are_started(platform, mp_program, empt
     finally:
         for broker in brokers:
             broker.terminate()
-            broker.communicate(timeout=20)
+            broker.communicate(timeout=60)

@@ -16,7 +16,7 @@ def test_platforms_that_start_together_do_not_meet(mp: Callable[..., CompletedPr
         (folder / "mp.toml").write_text("")
     try:
         with ThreadPoolExecutor(3) as threads:
-            started = list(threads.map(lambda folder: mp("up", "-d", cwd=folder), folders))
+            started = list(threads.map(lambda folder: mp("up", "-d", cwd=folder, timeout=100), folders))
         assert [up.returncode for up in started] == [0, 0, 0], [up.stderr for up in started]
         urls = [json.loads((folder / ".mp" / "state.json").read_text())["urls"] for folder in folders]
         ports = [url.rpartition("@")[2] for pair in urls for url in pair.values()]

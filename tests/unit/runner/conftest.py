@@ -88,7 +88,7 @@ class Driven:
         self.process.wait()
         self._reader.join(10)
 
-    def until(self, kind: str, seconds: float = 20, **fields: object) -> dict[str, object]:
+    def until(self, kind: str, seconds: float = 40, **fields: object) -> dict[str, object]:
         """The next event of a kind with these fields; fails at the deadline or the end of the events."""
         deadline = time.monotonic() + seconds
         while True:
@@ -108,7 +108,7 @@ class Driven:
     def signal(self, number: int) -> None:
         os.kill(self.process.pid, number)
 
-    def wait(self, seconds: float = 20) -> int:
+    def wait(self, seconds: float = 40) -> int:
         return self.process.wait(seconds)
 
     def left(self) -> list[int]:
@@ -118,7 +118,7 @@ class Driven:
         return pids_of_run(str(self.plan["run"]))
 
 
-def await_that(condition: Callable[[], object], seconds: float = 20) -> None:
+def await_that(condition: Callable[[], object], seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
