@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from keyword import iskeyword
+from unicodedata import normalize
 
 from mpcli.bus.naming import DEFAULT_PREFIX, Mode, TaskName
 from mpcli.errors import MpError, UsageError
@@ -61,7 +62,7 @@ class _Code:
         self.name = name
         self.caller = "Caller()" if around.prefix == DEFAULT_PREFIX else f"Caller(prefix={_quoted(around.prefix)})"
         self.options = [f"{key}={self.text(value)}" for key, value in options.items()]
-        plain = {key: value for key, value in kwargs.items() if key.isidentifier() and not iskeyword(key)}
+        plain = {key: value for key, value in kwargs.items() if _is_name(key)}
         self.arguments = [_quoted(str(name)), *map(self.text, args)]
         self.arguments += [f"{key}={self.text(value)}" for key, value in plain.items()]
         if rest := {key: value for key, value in kwargs.items() if key not in plain}:
@@ -152,3 +153,8 @@ def _plain(value: object) -> str:
         return value.decode("utf-8", "replace")
     isoformat: Callable[[object], str] | None = getattr(type(value), "isoformat", None)
     return isoformat(value) if isoformat else str(value)
+
+
+def _is_name(key: str) -> bool:
+    """Whether Python reads it as the name that it is: of a name it takes the normal form, and of `ª` makes an `a`."""
+    return key.isidentifier() and not iskeyword(key) and normalize("NFKC", key) == key

@@ -55,7 +55,7 @@ def test_python_gives_the_same_arguments(args, kwargs):
 
 
 def test_typed_values_and_options():
-    kwargs = {"day": date(2030, 1, 31), "price": Decimal("1.50"), "who": UUID(int=1), "class": 1}
+    kwargs = {"day": date(2030, 1, 31), "price": Decimal("1.50"), "who": UUID(int=1), "class": 1, "ª": 2}
     code = as_code("pytest", "mpshop.sync.do", [], kwargs, {"timeout": 3.0}, start="/")
     assert said(code) == [{"timeout": 3.0}, (("mpshop.sync.do",), kwargs)]
 
