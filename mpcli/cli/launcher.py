@@ -1,8 +1,7 @@
 #!python
-"""The installed `mp`: pip copies this file to `bin/mp` and writes its own interpreter into the first line.
+"""What the installed `mp` starts: `bin/.mp-python`, into whose first line pip writes its own interpreter (mp.sh).
 
-The launcher that pip would generate imports `re` for the sake of Windows, which is a third of what `mp --version`
-costs; and a Ctrl-C while it imports ends in a traceback.
+A Ctrl-C while the rest is imported ends without a traceback.
 """
 
 import sys
@@ -13,5 +12,4 @@ if __name__ == "__main__":
 
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.stderr.write("\nmp: interrupted\n")
         sys.exit(130)

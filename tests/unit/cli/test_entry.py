@@ -1,13 +1,15 @@
 """The way in: what it imports, and how it ends."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
 
-from mpcli import __version__
+from mpcli import __version__, cli
 from mpcli.cli.app import run_command
 from mpcli.cli.entry import main
 
@@ -94,6 +96,21 @@ def test_the_launcher_of_the_version_imports_no_re():
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "mpcli.cli.entry" in imported
     assert not imported & {"re", "enum", "json", "mpcli.errors"}
+
+
+@pytest.mark.parametrize("folder", ["env", "an env, with spaces"])
+def test_mp_starts_by_its_name_by_its_path_and_by_links_to_it(tmp_path: Path, folder: str) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / folder], check=True)
+    scripts, rooms = tmp_path / folder / "bin", Path(cli.__file__).parent
+    shutil.copy(rooms / "mp.sh", scripts / "mp")
+    code = (rooms / "launcher.py").read_text()
+    (scripts / ".mp-python").write_text(code.replace("#!python", f"#!{scripts / 'python'}", 1))  # as pip does
+    (tmp_path / "near").symlink_to(Path(folder, "bin", "mp"))
+    (tmp_path / "far").symlink_to(tmp_path / "near")
+    env = {"PYTHONPATH": ":".join(sys.path), "PATH": f"{scripts}:{os.environ['PATH']}"}
+    for name in ("mp", str(scripts / "mp"), f"./{folder}/bin/mp", "./near", str(tmp_path / "far")):
+        done = subprocess.run([name, "--version"], check=False, env=env, cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"mp {__version__}\n", ""), name
 
 
 def test_ctrl_c_in_a_command_is_never_silent() -> None:
