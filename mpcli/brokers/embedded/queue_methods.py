@@ -206,10 +206,10 @@ def _check_delete(queue: Queue, if_unused: bool, if_empty: bool) -> None:
                     f"cannot delete {queue.resource}. queue.delete operations with {flag} flag set are not supported "
                     "by quorum queues",
                 )
-    if if_unused and queue.consumers.count:
-        raise precondition(f"{queue.resource} in use")
     if if_empty and queue.backlog.count:
         raise precondition(f"{queue.resource} not empty")
+    if if_unused and queue.consumers.count:
+        raise precondition(f"{queue.resource} in use")
 
 
 HANDLERS: dict[int, Callable[..., None]] = {

@@ -355,3 +355,14 @@ def test_the_highest_priority_goes_first(client) -> None:
         client.publish("", "q", body, priority=priority)
     client.settled()
     assert client.bodies("q") == [b"9", b"3", b"1", b"none", b"0"]
+
+
+def test_whether_a_queue_is_empty_is_asked_before_whether_it_is_used(client) -> None:
+    client.queue("q")
+    client.call(1, m.BASIC_QOS, 0, 1, False)
+    client.consume("q")
+    for _ in range(2):
+        client.publish("", "q")
+    client.settled()
+    with pytest.raises(Exception, match=r"406 PRECONDITION_FAILED - queue 'q' in vhost '.*' not empty"):
+        client.call(1, m.QUEUE_DELETE, "q", True, True, False)
