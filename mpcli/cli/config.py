@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import JsonList
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -15,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def config(
     context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="As if it were given to a command.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list; the default when piped.")] = False,
+    as_json: JsonList = False,
 ) -> None:
     """Show every setting, its value and where it came from: default, file, environment or flag.
 

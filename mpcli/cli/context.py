@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import JsonList, JsonObject
+
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
@@ -20,9 +22,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group)
 
 
-def list_(
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list; the default when piped.")] = False,
-) -> None:
+def list_(as_json: JsonList = False) -> None:
     """List the contexts of this platform and of your own configuration.
 
     Example: mp context list
@@ -48,7 +48,7 @@ def use(name: Annotated[str, typer.Argument(metavar="CONTEXT", help="Its name; l
 
 def show(
     name: Annotated[str, typer.Argument(metavar="CONTEXT", help="Its name; the current one if left out.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object; the default when piped.")] = False,
+    as_json: JsonObject = False,
 ) -> None:
     """Show a context: its brokers without passwords, its safety, and who chose it.
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import Context, SpendByLook, Yes
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -23,11 +25,9 @@ def dead(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="With show: properties, headers with types.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON; the default when piped.")] = False,
-    spend: Annotated[
-        bool, typer.Option("--spend-delivery", help="Also where a look uses up one of a message's deliveries.")
-    ] = False,
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
+    spend: SpendByLook = False,
+    context: Context = None,
+    yes: Yes = False,
 ) -> None:
     """List dead letters by task and reason, with the error where it is known; `mp dead show ID` shows one whole.
 

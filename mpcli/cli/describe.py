@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import Context, JsonObject, Offline
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -15,9 +17,9 @@ def register(app: typer.Typer) -> None:
 
 def describe(
     task: Annotated[str, typer.Argument(metavar="TASK", help="The whole name: mplogin.sync.register.")],
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Only what the source says; ask no worker.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object; the default when piped.")] = False,
+    context: Context = None,
+    offline: Offline = False,
+    as_json: JsonObject = False,
 ) -> None:
     """Show all that is known of a task: signature, doc, place, limits, the workers that serve it now, its queue.
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import JsonObject
+
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="List the files and write nothing.")]
-_Json = Annotated[bool, typer.Option("--json", help="A JSON object; the default when piped.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +28,7 @@ def new_platform(
     name: Annotated[str, typer.Argument(help="The folder to make.", metavar="NAME")],
     prefix: Annotated[str, typer.Option(metavar="PREFIX", help="What every service's name begins with.")] = "mp",
     dry_run: _DryRun = False,
-    as_json: _Json = False,
+    as_json: JsonObject = False,
 ) -> None:
     """Make a folder with an empty platform in it: mp.toml, and a .gitignore for what `mp up` makes.
 
@@ -46,7 +47,7 @@ def new_service(
     ] = None,
     example: Annotated[str, typer.Option(help="A working service: login or wallet.", metavar="EXAMPLE")] = "",
     dry_run: _DryRun = False,
-    as_json: _Json = False,
+    as_json: JsonObject = False,
 ) -> None:
     """Make a service: a package with a sync and an async app, tasks, tests, a Dockerfile.
 

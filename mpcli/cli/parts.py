@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import Context, Yes
+
 
 def register(app: typer.Typer) -> None:
     """Add the group `broker` and the command `worker`."""
@@ -56,8 +58,8 @@ def broker_run(
 def worker(
     name: Annotated[str, typer.Argument(metavar="SERVICE.MODE", help="Which app, such as mplogin.sync.")],
     concurrency: Annotated[int, typer.Option("--concurrency", "-c", min=1, metavar="N", help="Pool processes.")] = 2,
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
+    context: Context = None,
+    yes: Yes = False,
 ) -> None:
     """Run one worker in the foreground; its brokers are found as `mp call` finds them.
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import Broker, Context, Full, JsonLines, SpendByLook, Where, Yes
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -16,17 +18,15 @@ def register(app: typer.Typer) -> None:
 def peek(
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Its name, such as mplogin.sync or mplogin.dead.")],
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="How many to show.")] = 10,
-    where: Annotated[str, typer.Option(metavar="EXPRESSION", help="A Python expression on each message.")] = "",
+    where: Where = "",
     scan: Annotated[int, typer.Option(min=1, metavar="N", help="With --where: how many to look through.")] = 1000,
-    full: Annotated[bool, typer.Option("--full", help="Properties, headers with types, undecoded bodies.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines; the default when piped.")] = False,
+    full: Full = False,
+    as_json: JsonLines = False,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Append what is shown to a recording.")] = None,
-    spend: Annotated[
-        bool, typer.Option("--spend-delivery", help="Also where a look uses up one of a message's deliveries.")
-    ] = False,
-    broker: Annotated[str, typer.Option(metavar="sync|async", help="Which broker, when both have the queue.")] = "",
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
+    spend: SpendByLook = False,
+    broker: Broker = "",
+    context: Context = None,
+    yes: Yes = False,
 ) -> None:
     """Look at the messages that wait in a queue; they stay where they are, also when this is killed.
 

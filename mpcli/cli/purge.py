@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import Broker, Context, JsonObject, YesAnywhere
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -25,10 +27,10 @@ def purge(
     spend: Annotated[
         bool, typer.Option("--spend-delivery", help="Also where what does not match loses one of its deliveries.")
     ] = False,
-    broker: Annotated[str, typer.Option(metavar="sync|async", help="Which broker, when both have the queue.")] = "",
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object; the default when piped.")] = False,
+    broker: Broker = "",
+    context: Context = None,
+    yes: YesAnywhere = False,
+    as_json: JsonObject = False,
 ) -> None:
     """Remove the messages that wait in a queue, or some of them, and keep a copy of each in a recording.
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import Context
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -23,7 +25,7 @@ def queues(
     as_json: Annotated[
         bool, typer.Option("--json", help="A JSON list, or JSON Lines; the default when piped.")
     ] = False,
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
+    context: Context = None,
 ) -> int:
     """List the queues of this platform on both brokers: how many wait, who consumes, how fast, dead letters.
 

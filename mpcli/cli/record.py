@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import Full, JsonLines, JsonObject, Where
+
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="A recording, as `mp tail --record` makes it.")]
-_Where = Annotated[str, typer.Option(metavar="EXPRESSION", help="A Python expression on each message.")]
 _Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="End after so many messages.")]
-_Full = Annotated[bool, typer.Option("--full", help="Properties, headers with types, undecoded bodies.")]
-_Json = Annotated[bool, typer.Option("--json", help="JSON Lines; the default when piped.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +29,7 @@ def _as_json(asked: bool) -> bool:
     return asked or not stdout_is_terminal()
 
 
-def show(file: _File, where: _Where = "", limit: _Limit = None, full: _Full = False, as_json: _Json = False) -> None:
+def show(file: _File, where: Where = "", limit: _Limit = None, full: Full = False, as_json: JsonLines = False) -> None:
     """Show the messages of a recording, and what became of them.
 
     Example: mp record show login.mprec --where 'retries > 0' --full
@@ -43,9 +42,7 @@ def show(file: _File, where: _Where = "", limit: _Limit = None, full: _Full = Fa
     show_items(items, _as_json(as_json), full, parameter_names(Path.cwd()))
 
 
-def stat(
-    file: _File, as_json: Annotated[bool, typer.Option("--json", help="JSON; the default when piped.")] = False
-) -> None:
+def stat(file: _File, as_json: JsonObject = False) -> None:
     """Count what is in a recording: tasks, outcomes, bytes, times, what is missing.
 
     Example: mp record stat login.mprec
@@ -61,8 +58,8 @@ def grep(
     file: _File,
     ignore_case: Annotated[bool, typer.Option("--ignore-case", "-i", help="Upper and lower case alike.")] = False,
     limit: _Limit = None,
-    full: _Full = False,
-    as_json: _Json = False,
+    full: Full = False,
+    as_json: JsonLines = False,
 ) -> None:
     """Find messages: names, properties, headers as `name=value` and bodies, decompressed, are searched.
 
@@ -81,7 +78,7 @@ def grep(
 def diff(
     left: _File,
     right: Annotated[Path, typer.Argument(metavar="OTHER", help="The recording to compare it with.")],
-    as_json: _Json = False,
+    as_json: JsonLines = False,
 ) -> None:
     """Show how the messages of two recordings differ, to the type of each header.
 

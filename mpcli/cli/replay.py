@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import Broker, JsonLines, YesAnywhere
+
 _WHICH, _CHANGED, _HOW, _OUTCOMES = "Which messages", "What is changed", "How they are sent", "What comes of them"
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _Context = Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose queue it is; the target too.")]
-_Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-_Json = Annotated[bool, typer.Option("--json", help="JSON Lines; the default when piped.")]
 _List = list[str] | None
 _Where = Annotated[
     str | None, typer.Option(metavar="EXPRESSION", help="A Python expression on each message.", rich_help_panel=_WHICH)
@@ -28,7 +28,6 @@ _Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier 
 _Spend = Annotated[
     bool, typer.Option("--spend-delivery", help="Also where what goes back to a queue loses one of its deliveries.")
 ]
-_Broker = Annotated[str, typer.Option(metavar="sync|async", help="Which broker has the queue.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -91,10 +90,10 @@ def replay(
     ] = None,
     resume: _Resume = False,
     spend: _Spend = False,
-    broker: _Broker = "",
+    broker: Broker = "",
     context: _Context = None,
-    yes: _Yes = False,
-    as_json: _Json = False,
+    yes: YesAnywhere = False,
+    as_json: JsonLines = False,
 ) -> int:
     """Send recorded or dead-lettered messages again: the plan first, each one confirmed, none lost.
 
@@ -152,10 +151,10 @@ def move(
     rate: _Rate = "",
     resume: _Resume = False,
     spend: _Spend = False,
-    broker: _Broker = "",
+    broker: Broker = "",
     context: _Context = None,
-    yes: _Yes = False,
-    as_json: _Json = False,
+    yes: YesAnywhere = False,
+    as_json: JsonLines = False,
 ) -> int:
     """Move the messages of a queue to another queue or exchange, unchanged: confirmed there before they leave here.
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import Context, Yes
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -17,8 +19,8 @@ def shell(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Run this file and leave; - is stdin.")] = None,
     code: Annotated[str | None, typer.Option("-c", metavar="CODE", help="Run this and leave.")] = None,
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long a call may take.")] = 10.0,
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
+    context: Context = None,
+    yes: Yes = False,
     vi: Annotated[bool, typer.Option("--vi", help="The keys of vi instead of those of Emacs.")] = False,
 ) -> int:
     """Call any task by its name, in Python: mplogin.sync.register(user_obj={"email": "a@b.c"}).

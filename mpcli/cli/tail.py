@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import Context, Full, JsonLines
+
 _WHICH, _RECORDING = "Which messages, and how long", "A recording"
 
 
@@ -28,8 +30,8 @@ def tail(
     for_: Annotated[
         str, typer.Option("--for", metavar="TIME", help="End after this time: 30s, 5m, 1h.", rich_help_panel=_WHICH)
     ] = "",
-    full: Annotated[bool, typer.Option("--full", help="Properties, headers with types, undecoded bodies.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines; the default when piped.")] = False,
+    full: Full = False,
+    as_json: JsonLines = False,
     record: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append everything to a recording.", rich_help_panel=_RECORDING)
     ] = None,
@@ -37,7 +39,7 @@ def tail(
         bool, typer.Option("--quiet", "-q", help="Only record, show no messages.", rich_help_panel=_RECORDING)
     ] = False,
     bound: Annotated[int, typer.Option(min=1, metavar="N", help="Messages that may wait at the broker.")] = 50_000,
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
+    context: Context = None,
 ) -> int:
     """Watch the messages of this platform live, with what became of them. Takes none from any worker.
 

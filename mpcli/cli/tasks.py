@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import Context, JsonList, Offline
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -16,9 +18,9 @@ def tasks(
     pattern: Annotated[
         str, typer.Argument(metavar="PATTERN", help="A part of the name, or a pattern such as 'mplogin.sync.*'.")
     ] = "",
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Only what the source says; ask no worker.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list; the default when piped.")] = False,
+    context: Context = None,
+    offline: Offline = False,
+    as_json: JsonList = False,
 ) -> None:
     """List the tasks of this platform: signature, first line of the doc, where they are defined, who serves them.
 

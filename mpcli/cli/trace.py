@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mpcli.cli.options import Context, JsonObject, Yes
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -29,9 +31,9 @@ def trace(
     for_: Annotated[str, typer.Option("--for", metavar="TIME", help="Watch no longer: 30s, 5m.")] = "30s",
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it, as a waterfall.")] = None,
     service: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="What to tap; else all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object; the default when piped.")] = False,
-    context: Annotated[str | None, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")] = False,
+    as_json: JsonObject = False,
+    context: Context = None,
+    yes: Yes = False,
 ) -> None:
     """Show what came of one request: a tree over services and both brokers, with waits and run times.
 

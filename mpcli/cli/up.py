@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import JsonLines, JsonObject
+
 _Port = Annotated[int | None, typer.Option(min=1, max=65535, metavar="PORT", help="Its port on 127.0.0.1.")]
 
 
@@ -23,7 +25,7 @@ def up(
     sync_port: _Port = None,
     async_port: _Port = None,
     owner: Annotated[int | None, typer.Option(metavar="PID", help="Stop when this process has ended.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines; the default when piped.")] = False,
+    as_json: JsonLines = False,
 ) -> None:
     """Start two brokers and a worker for every app of this platform, and show their logs.
 
@@ -44,7 +46,7 @@ def up(
 
 def down(
     timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="After this, kill what still runs.")] = 45.0,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines; the default when piped.")] = False,
+    as_json: JsonLines = False,
 ) -> None:
     """Stop this platform, also one that runs in another terminal: workers first, then brokers.
 
@@ -57,7 +59,7 @@ def down(
     show_events(verb.down(Path.cwd(), timeout), as_json or not stdout_is_terminal())
 
 
-def ps(as_json: Annotated[bool, typer.Option("--json", help="A JSON object; the default when piped.")] = False) -> None:
+def ps(as_json: JsonObject = False) -> None:
     """Show brokers and workers of this platform: pid, state, uptime, memory, URL.
 
     Example: mp ps
