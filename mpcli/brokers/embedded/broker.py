@@ -57,7 +57,9 @@ class Broker:
         self.nobody.set()
         self._dirty: list[Link] = []
         self._unconfirmed: dict[Channel, None] = {}
-        self._blocked: set[Connection] = set()
+        # Who waits for room, the one that has waited longest first.
+        self._blocked: dict[Connection, None] = {}
+        self._unblocking = False
         self._lazy: asyncio.TimerHandle | None = None
         self._cancelled: list[tuple[Channel, str]] = []
         if data is not None:
@@ -73,7 +75,7 @@ class Broker:
     def went(self, connection: Connection) -> None:
         """Its socket is closed."""
         self.connections.discard(connection)
-        self._blocked.discard(connection)
+        self._blocked.pop(connection, None)
         if not self.connections:
             self.nobody.set()
 
@@ -92,7 +94,7 @@ class Broker:
             dirty, self._dirty = self._dirty, []
             for connection in dirty:
                 connection.flush()
-        if self._blocked and self.memory < self.limits.memory:
+        if self._blocked and not (self.full or self._unblocking):
             self._unblock()
 
     def later(self, seconds: float, action: Callable[[], None]) -> asyncio.TimerHandle:
@@ -135,13 +137,21 @@ class Broker:
 
     def block(self, connection: Connection) -> None:
         """Stop reading from a publisher until there is room again."""
-        self._blocked.add(connection)
+        self._blocked[connection] = None
 
     def _unblock(self) -> None:
-        blocked, self._blocked = self._blocked, set()
-        for connection in blocked:
-            connection.unblock()
+        # One after the other, for what the first of them publishes may be all that there is room for.
+        self._unblocking = True
+        while self._blocked and not self.full:
+            self.let_go_on(next(iter(self._blocked)))
+        self._unblocking = False
         self.flush()
+
+    def let_go_on(self, connection: Connection) -> None:
+        """Hear it again, if it is blocked."""
+        if connection in self._blocked:
+            del self._blocked[connection]
+            connection.unblock()
 
     # -- virtual hosts and replies ---------------------------------------------------------------------------------
 

@@ -66,6 +66,7 @@ class Connection(Link):
         self.publishers: dict[Channel, None] = {}
         self.exclusive_queues: set[Queue] = set()
         self._pending = b""
+        self._told_blocked = False
 
     @property
     def open_vhost(self) -> VHost:
@@ -122,10 +123,11 @@ class Connection(Link):
         self.broker.flush()
         if self.stalled:
             self.stalled = False
-            self._read_on()
-            self.data_received(b"")
+            self._go_on()
 
-    def _read_on(self) -> None:
+    def _go_on(self) -> None:
+        # First with what was read before it had to wait, which may make it wait again.
+        self.data_received(b"")
         if self.transport is not None and not (self.blocked or self.stalled or self.transport.is_closing()):
             self.transport.resume_reading()
 
@@ -145,7 +147,7 @@ class Connection(Link):
         if self.state == "header":
             at = self._protocol_header(data)
         size = len(data)
-        while size - at >= 7 and self.state != "closed" and not self.stalled:
+        while size - at >= 7 and self.state != "closed" and not (self.blocked or self.stalled):
             kind, channel, length = _FRAME_START.unpack_from(data, at)
             if length > self.read_max - FRAME_OVERHEAD + FRAME_FUDGE:
                 detail = f"{{frame_too_large,{length},{self.read_max - FRAME_OVERHEAD}}}"
@@ -326,6 +328,7 @@ class Connection(Link):
         self._release()
         self.state = "closing"
         self.send(CONNECTION_CLOSE.frame(0, code, text, method >> 16, method & 0xFFFF))
+        self.broker.let_go_on(self)  # it has an answer to give, and what it publishes from now on is not heard
         self.set_deadline(self.broker.limits.closing, self.abort)
 
     def _lost_sync(self, kind: int, payload: bytes, detail: str) -> None:
@@ -350,21 +353,27 @@ class Connection(Link):
     # -- blocking --------------------------------------------------------------------------------------------------
 
     def block(self) -> None:
-        """Too much memory is held in messages: read no more from this publisher for now."""
+        """Too much memory is held in messages: hear no more from this publisher for now.
+
+        Not even what was read already: a small publish may become as many entries as the broker has queues.
+        """
         if self.blocked or self.transport is None:
             return
         self.blocked = True
         self.broker.block(self)
         self.transport.pause_reading()
-        if self.capable("connection.blocked"):
+        if self.capable("connection.blocked") and not self._told_blocked:
+            self._told_blocked = True
             self.send(CONNECTION_BLOCKED.frame(0, "low on memory"))
 
     def unblock(self) -> None:
-        """Read on."""
+        """Go on with it. It is told when it need not wait again at once."""
         self.blocked = False
-        self._read_on()
-        closing = self.transport is None or self.transport.is_closing()
-        if self.capable("connection.blocked") and self.state == "running" and not closing:
+        self._go_on()
+        if self.blocked or not self._told_blocked:
+            return
+        self._told_blocked = False
+        if self.state == "running" and self.transport is not None and not self.transport.is_closing():
             self.send(CONNECTION_UNBLOCKED.frame(0))
 
     def hang_up(self, patience: float | None = None) -> None:
@@ -373,8 +382,7 @@ class Connection(Link):
         self._pending = b""
         self.flush()
         if self.transport is not None and not self.transport.is_closing():
-            if self.blocked:
-                self.unblock()
+            self.broker.let_go_on(self)
             seconds = self.broker.limits.closing if patience is None else patience
             self.set_deadline(seconds, self.abort)
 

@@ -24,7 +24,7 @@ from mpcli.brokers.embedded import DevBroker
 from mpcli.brokers.embedded.limits import Limits
 from mpcli.errors import BrokerUnavailable
 from mpcli.wire import methods as m
-from mpcli.wire.frames import PROTOCOL_HEADER
+from mpcli.wire.frames import PROTOCOL_HEADER, encode_content
 
 DOUBLER = """
 import os
@@ -97,6 +97,61 @@ def test_publishers_wait_while_the_broker_is_full_and_nothing_is_lost(broker: De
     consumer.channel().basic_consume("q", no_ack=True, callback=taken.append)
     drain(consumer, lambda: len(taken) == 60)
     drain(publisher, lambda: told[-1] == "unblocked")
+
+
+def test_a_publish_to_many_queues_does_not_outrun_the_mark() -> None:
+    queues, publishers, times = [f"q{number}" for number in range(50)], 4, 100
+    mark, one_publish = 300_000, 50 * 1000
+    with ExitStack() as stack:
+        broker = stack.enter_context(DevBroker(limits=Limits(memory=mark)))
+
+        def client() -> Client:
+            client = Client("127.0.0.1", broker.port).handshake("guest", "guest", "/")
+            stack.callback(client.close)
+            client.open()
+            return client
+
+        consumer, clients = client(), [client() for _ in range(publishers)]
+        for queue in queues:
+            consumer.queue(queue)
+            consumer.bind(queue, "amq.fanout")
+        for number, publisher in enumerate(clients):
+            publish = m.BASIC_PUBLISH.frame(1, "amq.fanout", "", False, False)
+            bodies = (b"%d %d" % (number, count) for count in range(times))
+            # All in one write, as a client does that waits for nothing.
+            publisher.send_bytes(b"".join(publish + encode_content(1, b"\0\0", body, 131072) for body in bodies))
+        for publisher in clients:
+            publisher.expect("connection.blocked")
+        assert mark <= broker._ask(lambda inside: inside.memory) < mark + publishers * one_publish
+        for queue in queues:
+            consumer.consume(queue, queue, no_ack=True)
+        got: dict[str, list[bytes]] = {queue: [] for queue in queues}
+        for _ in range(len(queues) * publishers * times):
+            event = consumer.expect("basic.deliver")
+            got[event.values[0]].append(event.body)
+        for number, publisher in enumerate(clients):
+            mine = [b"%d %d" % (number, count) for count in range(times)]
+            assert all([body for body in bodies if body.startswith(b"%d " % number)] == mine for bodies in got.values())
+            assert publisher.expect("connection.unblocked")
+            publisher.settled()
+        assert broker._ask(lambda inside: inside.memory) == 0
+
+
+def test_a_publisher_that_waits_for_room_is_heard_when_it_answers_the_administrator() -> None:
+    # As with RabbitMQ. The broker would wait for the answer longer than the test for the end.
+    with DevBroker(limits=Limits(memory=1000, closing=600)) as broker:
+        publisher = Client("127.0.0.1", broker.port).handshake("guest", "guest", "/")
+        publisher.open()
+        publisher.queue("q")
+        publisher.publish("", "q", bytes(1000))
+        publisher.expect("connection.blocked")
+        publisher.publish("", "q", b"not heard any more")
+        broker.close_connections()
+        assert publisher.refused().code == 320
+        publisher.send(0, m.CONNECTION_CLOSE_OK)
+        publisher.end()
+        assert broker.queues() == {"q": 1}
+        publisher.close()
 
 
 def test_a_consumer_that_does_not_read_does_not_fill_the_memory(broker: DevBroker, connect) -> None:
