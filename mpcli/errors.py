@@ -90,9 +90,13 @@ class NoReply(MpError):
 
 
 class Interrupted(MpError):
-    """Ctrl-C, where there is more to say than that; the message holds what became of the task."""
+    """Ctrl-C, where there is more to say than that; the message holds what became of the task.
+
+    `never_ran` when that is: it did not begin, and it will not.
+    """
 
     exit_code = ExitCode.INTERRUPTED
+    never_ran = False
 
 
 class NobodyListens(NoReply):

@@ -72,6 +72,8 @@ def _error(result: Result) -> dict[str, object]:
     if error is None:
         return {}
     found: dict[str, object] = {"code": int(error.exit_code), "message": error.message}
+    if result.never_ran:
+        found["kind"] = "not called"
     if error.hint:
         found["hint"] = error.hint
     if isinstance(error, RemoteError):
@@ -96,13 +98,13 @@ def _bar(summary: Summary) -> Iterator[Callable[[], None]]:
         def advance() -> None:
             failed = sum(summary.failed.values())
             text = f"{summary.name}{f', {failed} failed' if failed else ''}"
-            progress.update(bar, completed=summary.done + summary.skipped, description=text)
+            progress.update(bar, completed=summary.done + summary.skipped + summary.never_ran, description=text)
 
         yield advance
 
 
 def _summary(summary: Summary) -> Iterator[str]:
-    if summary.fatal is not None and not summary.done and summary.begin_again == 1:
+    if summary.fatal is not None and not (summary.done or summary.skipped or summary.never_ran):
         return  # the error says it all
     seconds = monotonic() - summary.began
     whole = f" of {summary.total}" if summary.total is not None else ""
@@ -110,14 +112,14 @@ def _summary(summary: Summary) -> Iterator[str]:
     parts += [f"{count} {_WORDS.get(code, f'code {code:d}')}" for code, count in sorted(summary.failed.items())]
     if summary.skipped:
         parts.append(f"{summary.skipped} done before")
+    if summary.never_ran:
+        parts.append(f"{summary.never_ran} not called")
     rate = f", {summary.done / seconds:.0f} a second" if summary.done > seconds else ""
     lines = "line" if summary.done == 1 and not whole else "lines"
     yield f"{summary.done}{whole} {lines}: {', '.join(parts)}; {seconds:.1f} s{rate}"
-    left = [str(number) for number in sorted(summary.unsent)]
-    if summary.begin_again is not None:
-        left.append(f"{summary.begin_again} and all behind it")
-    if left:
-        yield f"not called: line {', '.join(left)}"
+    if summary.broken_off is not None:
+        yield f"stdin was read to line {summary.broken_off} and no further"
+    if summary.never_ran or summary.broken_off is not None:
         if summary.journal:
             yield f"the same command with --journal {summary.journal} goes on there"
         else:

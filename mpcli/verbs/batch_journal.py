@@ -101,6 +101,20 @@ class Journal:
         else:
             self.lines.pop(number, None)
 
+    def taken(self, number: int, text: bytes) -> Progress | None:
+        """What an earlier run came to with the line, which is then forgotten here; None when it did not call it.
+
+        Raises `UsageError` when it was another line."""
+        before = self.lines.pop(number, None)
+        if before is None or before.never_ran:
+            return None
+        if before.mark != mark_of(text):
+            raise UsageError(
+                f"line {number} is not what it was when {self.path} was written",
+                "a journal goes with one input; begin a new one for another",
+            )
+        return before
+
     def sending(self, number: int, text: bytes, task_id: str) -> None:
         """The line is going to be sent now; without an id it is wrong and will not be."""
         self._write([{"line": number, "mark": mark_of(text), "sent": task_id}])

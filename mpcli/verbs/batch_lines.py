@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import stat
 from collections.abc import Iterator
 
@@ -58,10 +59,15 @@ def _both(value: dict[str, object]) -> Arguments | None:
 
 class BatchInput:
     """Where the lines come from: a descriptor, read without Python's buffers, for a thread may be stuck in a read when
-    the program ends."""
+    the program ends.
+
+    `broken_off` is the number of the last line that was read, when `stop` ended the reading; None after a whole input.
+    """
 
     def __init__(self, descriptor: int = 0) -> None:
+        self.broken_off: int | None = None
         self._descriptor = descriptor
+        self._is_stopped = False
         try:
             self.rewinds = stat.S_ISREG(os.fstat(descriptor).st_mode)
             self._start = os.lseek(descriptor, 0, os.SEEK_CUR) if self.rewinds else 0
@@ -69,9 +75,10 @@ class BatchInput:
             raise UsageError(
                 f"there is no stdin to read lines from: {(error.strerror or str(error)).lower()}"
             ) from error
+        self._stopped, self._stop = (-1, -1) if self.rewinds else os.pipe()
 
     def lines(self) -> Iterator[BatchLine]:
-        """The lines, from the first one when `rewinds`. Raises `UsageError`."""
+        """The lines, from the first one when `rewinds`; after `stop` what is read already. Raises `UsageError`."""
         number, rest = 0, b""
         for chunk in self._chunks():
             *whole, rest = (rest + chunk).split(b"\n")
@@ -81,14 +88,34 @@ class BatchInput:
                     yield BatchLine(number, text)
             if len(rest) > _MAX_LINE:
                 raise UsageError(f"line {number + 1} is longer than {_MAX_LINE // 1024**2} MiB")
-        if rest.strip():
+        if self._is_stopped:
+            self.broken_off = number
+        elif rest.strip():
             yield BatchLine(number + 1, rest)
+
+    def stop(self) -> None:
+        """Read no more of a stream, which may never end; a file is read to its end. From any thread, any number of
+        times."""
+        if self._stop >= 0:
+            descriptor, self._stop = self._stop, -1
+            os.close(descriptor)  # which wakes the one who waits for the stream
 
     def _chunks(self) -> Iterator[bytes]:
         at = self._start
         try:
-            while data := os.pread(self._descriptor, _CHUNK, at) if self.rewinds else os.read(self._descriptor, _CHUNK):
+            while data := os.pread(self._descriptor, _CHUNK, at) if self.rewinds else self._next():
                 at += len(data)
                 yield data
         except OSError as error:
             raise UsageError(f"stdin: {(error.strerror or str(error)).lower()}") from error
+        finally:
+            if not self.rewinds:
+                os.close(self._stopped)
+
+    def _next(self) -> bytes:
+        """What comes next in a stream; nothing at its end, and once it is not wanted any more."""
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        poll.register(self._stopped, select.POLLIN)
+        self._is_stopped = self._stopped in dict(poll.poll())
+        return b"" if self._is_stopped else os.read(self._descriptor, _CHUNK)

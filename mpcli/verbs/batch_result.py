@@ -18,10 +18,11 @@ class Result:
     """What came of one line: the `error`, or the `value` that the task returned; for an async task just its `id`, or
     how it `ended` where that was waited for.
 
-    `seconds` is from the sending to the end; None for a line that was not sent.
+    `seconds` is from the sending to the end; None for a line that was not sent. `never_ran`: the batch ended before the
+    task of this line could run, and the same command calls it another time.
     """
 
-    __slots__ = ("ended", "error", "has_value", "id", "line", "seconds", "value")
+    __slots__ = ("ended", "error", "has_value", "id", "line", "never_ran", "seconds", "value")
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Result:
         ended: Outcome | None = None,
         task_id: str = "",
         seconds: float | None = None,
+        never_ran: bool = False,
     ) -> None:
         self.line = line
         self.value = None if value is _NONE else value
@@ -40,6 +42,7 @@ class Result:
         self.ended = ended
         self.id = task_id
         self.seconds = seconds
+        self.never_ran = never_ran
 
     @property
     def code(self) -> ExitCode:
@@ -49,8 +52,8 @@ class Result:
 
 class Summary:
     """How far a batch has come. `total` lines, None when they are not known before they are read; `skipped` were done
-    by an earlier run. `unsent` are lines that were begun and surely did not run; `begin_again` is the first one that
-    was not begun, None when all were. `fatal` is the error that ended the batch before its end."""
+    by an earlier run. `never_ran` counts the lines that surely did not run, for the batch ended first; of a stream the
+    reading then ended behind the line `broken_off`. `fatal` is the error that ended the batch before its end."""
 
     def __init__(self, name: TaskName, total: int | None, journal: str) -> None:
         self.name = name
@@ -60,14 +63,14 @@ class Summary:
         self.ok = 0
         self.failed: dict[ExitCode, int] = {}
         self.skipped = 0
-        self.unsent: list[int] = []
-        self.begin_again: int | None = 1
+        self.never_ran = 0
+        self.broken_off: int | None = None
         self.fatal: MpError | None = None
         self.interrupted = False
 
     @property
     def done(self) -> int:
-        """Lines that have a result."""
+        """Lines that were called, and have a result."""
         return self.ok + sum(self.failed.values())
 
     @property
@@ -77,7 +80,9 @@ class Summary:
 
     def count(self, result: Result) -> None:
         """Another result."""
-        if result.error is None:
+        if result.never_ran:
+            self.never_ran += 1
+        elif result.error is None:
             self.ok += 1
         else:
             self.failed[result.code] = self.failed.get(result.code, 0) + 1

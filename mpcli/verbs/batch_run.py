@@ -26,7 +26,7 @@ from mpcli.errors import (
     UnknownTask,
     UsageError,
 )
-from mpcli.verbs.batch_journal import Journal, mark_of
+from mpcli.verbs.batch_journal import Journal
 from mpcli.verbs.batch_lines import BatchInput, BatchLine
 from mpcli.verbs.batch_result import Result, Summary
 from mpcli.wire import aside
@@ -64,7 +64,7 @@ class Batch:
     """A batch to be run by iterating over it: lists of results, in the order in which the calls end.
 
     What would fail for all lines alike (`NotFound`, `NobodyListens`, `BrokerError`) ends it and is in `summary.fatal`;
-    what was under way then comes to its own end.
+    what was under way then comes to its own end, and each line that was not begun has a result that says so.
     """
 
     def __init__(
@@ -85,11 +85,12 @@ class Batch:
         self._retry = retry
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._room = threading.Semaphore(self._concurrency)
-        self._stopping = False
+        self._stopping = self._is_over = False
         self._under_way: dict[str, _UnderWay] = {}
         self._outcomes: Outcomes | None = None
         self._ended: list[Result] = []
-        self._never_ran: list[int] = []
+        # Lines that were noted as going to be sent, and never ran.
+        self._unsent: list[int] = []
 
     def interrupt(self) -> None:
         """End it soon: each line that is under way gets a result that says so. From any thread or signal handler."""
@@ -100,16 +101,20 @@ class Batch:
         url, name = self._calls.endpoint.url, f"mp call {self._calls.name} --batch"
         try:
             with ExitStack() as stack:
-                self._calls.survey()
-                if self._calls.waits:
-                    self._outcomes = self._listen(stack, url)
                 caller = stack.enter_context(OpenCaller(url, name=name, reconnects=False))
+                try:
+                    self._calls.survey()
+                    if self._calls.waits:
+                        self._outcomes = self._listen(stack, url)
+                except MpError as error:
+                    self._end(error)
                 aside.start(threading.Thread(target=self._read, name="mp batch input", daemon=True))
                 yield from self._run(caller)
-        except MpError as error:
-            self._end(error)
+                self.summary.broken_off = self._source.broken_off
         finally:
             self._stop()
+            self._is_over = True
+            self._room.release()  # the reader may wait for it
             if self._journal is not None:
                 self._journal.close()
 
@@ -127,13 +132,10 @@ class Batch:
 
     def _run(self, caller: OpenCaller) -> Iterator[list[Result]]:
         more = True
-        while (more and not self._stopping) or self._under_way:
+        while more or self._under_way:
             event = self._events.get()
             more = more and not isinstance(event, MpError | None)
-            try:
-                self._handle(caller, event)
-            except MpError as error:
-                self._end(error)
+            self._handle(caller, event)
             if self._events.empty() or len(self._ended) >= self._concurrency:
                 yield from self._hand_on()
         yield from self._hand_on()
@@ -143,7 +145,7 @@ class Batch:
         try:
             for line in self._source.lines():
                 self._room.acquire()
-                if self._stopping:
+                if self._is_over:
                     return
                 self._events.put(line)
         except MpError as error:
@@ -153,26 +155,42 @@ class Batch:
 
     def _handle(self, caller: OpenCaller, event: _Event) -> None:
         if isinstance(event, BatchLine):
-            if self._stopping or not self._begin(caller, event):
-                self._room.release()
+            self._take_line(caller, event)
         elif isinstance(event, Ongoing):
             if event.error is not None or self._outcomes is None:  # else its end is waited for
                 self._take(event.id, event.error)
         elif isinstance(event, _Ended):
             self._take(event.id, event.outcome)
         elif isinstance(event, MpError):
-            raise event
+            self._end(event)
         elif isinstance(event, _Interrupt):
             self._give_up(caller)
+
+    def _take_line(self, caller: OpenCaller, line: BatchLine) -> None:
+        """Another line: begun, dealt with before, or not called any more."""
+        is_begun = False
+        try:
+            if not self._was_done(line):
+                is_begun = not self._stopping and self._begin(caller, line)
+                if self._stopping:
+                    self._ended.append(self._not_called(line))
+        except MpError as error:
+            self._end(error)
+            self._ended.append(self._not_called(line))
+        if not is_begun:
+            self._room.release()
+
+    def _not_called(self, line: BatchLine) -> Result:
+        """The result of a line that did not run, for the batch ended first."""
+        if self.summary.fatal is not None:
+            error = copy(self.summary.fatal)
+            error.message = f"not called: {error.message}"
         else:
-            self.summary.begin_again = None
+            error = Interrupted("not called: the batch was interrupted")
+        return Result(line.number, error=error, never_ran=True)
 
     def _begin(self, caller: OpenCaller, line: BatchLine) -> bool:
-        """Send the call of a line; False when it needs none."""
-        was_done = self._was_done(line)
-        self.summary.begin_again = line.number + 1
-        if was_done:
-            return False
+        """Send the call of a line; False when it is wrong. Raises `MpError` when it cannot be noted, or sent."""
         try:
             message = self._calls.message(line)
         except UsageError as error:
@@ -189,15 +207,8 @@ class Batch:
 
     def _was_done(self, line: BatchLine) -> bool:
         """Whether an earlier run dealt with it; one whose end it does not know is told as such. Raises `UsageError`."""
-        before = self._journal.lines.pop(line.number, None) if self._journal is not None else None
-        if before is None or before.never_ran:
-            return False
-        if before.mark != mark_of(line.text):
-            raise UsageError(
-                f"line {line.number} is not what it was when {self.summary.journal} was written",
-                "a journal goes with one input; begin a new one for another",
-            )
-        if self._retry and before.code != ExitCode.OK:
+        before = self._journal.taken(line.number, line.text) if self._journal is not None else None
+        if before is None or (self._retry and before.code != ExitCode.OK):
             return False
         if before.code is None:
             error = NoReply(
@@ -210,7 +221,7 @@ class Batch:
         return True
 
     def _take(self, task_id: str, outcome: Outcome | MpError | None) -> None:
-        """A call came to its end, and its line has a result; or the task surely did not run, and it has none."""
+        """A call came to its end, and its line has a result."""
         if (found := self._under_way.pop(task_id, None)) is None:
             return  # it was interrupted, or its end was told before
         self._room.release()
@@ -220,13 +231,15 @@ class Batch:
         error = outcome if isinstance(outcome, MpError) else None
         is_lines_own = self._is_lines_own(ongoing, error)
         is_unknown = isinstance(error, NotFound) and not is_lines_own
-        if is_unknown or (isinstance(error, BrokerError | Interrupted) and not ongoing.sent):
-            self._never_ran.append(line.number)
-            self.summary.unsent.append(line.number)
-        else:
-            self._ended.append(_result(found, outcome))
         if error is not None and not is_lines_own:
             self._end(error)
+        if is_unknown or (isinstance(error, BrokerError) and not ongoing.sent):
+            result = self._not_called(line)
+        else:
+            result = _result(found, outcome)
+        if result.never_ran:
+            self._unsent.append(line.number)
+        self._ended.append(result)
 
     def _is_lines_own(self, ongoing: Ongoing, error: MpError | None) -> bool:
         """Whether the other lines need not fare alike."""
@@ -240,20 +253,25 @@ class Batch:
     def _hand_on(self) -> Iterator[list[Result]]:
         """Give the results to the caller, and note them when it comes back for more: then they are out."""
         ended, self._ended = self._ended, []
-        never_ran, self._never_ran = self._never_ran, []
+        unsent, self._unsent = self._unsent, []
         for result in ended:
             self.summary.count(result)
         if ended:
             yield ended
-        if self._journal is not None and (ended or never_ran):
-            self._journal.ended([(one.line, int(one.code)) for one in ended] + [(one, None) for one in never_ran])
+        codes: list[tuple[int, int | None]] = [(one.line, int(one.code)) for one in ended if not one.never_ran]
+        codes += [(number, None) for number in unsent]
+        if self._journal is not None and codes:
+            try:
+                self._journal.ended(codes)
+            except MpError as error:  # they are told the next time as lines whose end is not known
+                self._end(error)
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
     def _stop(self) -> None:
-        """Nothing more is begun."""
+        """Nothing more is begun, and nothing more read from a stream."""
         self._stopping = True
-        self._room.release()  # the reader may wait for it
+        self._source.stop()
 
     def _end(self, error: MpError) -> None:
         """What is under way comes to its end; it ended for this reason."""
@@ -278,7 +296,8 @@ def _result(found: _UnderWay, outcome: Outcome | MpError | None) -> Result:
     line, ongoing = found
     seconds = (ongoing.ended if outcome is None else monotonic()) - ongoing.began
     if isinstance(outcome, MpError):
-        return Result(line.number, error=outcome, task_id=ongoing.id, seconds=seconds)
+        never_ran = isinstance(outcome, Interrupted) and outcome.never_ran
+        return Result(line.number, error=outcome, task_id=ongoing.id, seconds=seconds, never_ran=never_ran)
     if outcome is not None:
         return Result(line.number, ended=outcome, task_id=ongoing.id, seconds=seconds)
     if not ongoing.replies:

@@ -113,10 +113,10 @@ class Explainer:
 
 def _unasked(ongoing: Ongoing) -> Interrupted:
     """For what the workers could not be asked about."""
-    from mpcli.wire.interruption import interrupted_send, not_revoked
+    from mpcli.wire.interruption import interrupted_send, never_ran, not_revoked
 
     if not ongoing.sent:
-        return Interrupted(f"interrupted: {ongoing.name} was not sent")
+        return never_ran(f"interrupted: {ongoing.name} was not sent")
     if not ongoing.replies:
         return interrupted_send(ongoing.name, ongoing.id)
     return not_revoked(ongoing.name, ongoing.deadline, BrokerUnreachable("it was sent this moment"))

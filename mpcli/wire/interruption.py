@@ -7,7 +7,7 @@ celery.worker.control.revoke. A call that no worker took is besides gone from it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import monotonic
+from time import monotonic, sleep
 
 from mpcli.bus.naming import TaskName
 from mpcli.errors import Interrupted, MpError
@@ -16,6 +16,9 @@ from mpcli.wire.diagnosis import since
 
 # Seconds; a person waits.
 _WAIT = 0.4
+# Until workers are asked again: a task that one had just handed to its pool is told to run then, and the reply of one
+# that ended meanwhile is here.
+_SETTLED = 0.25
 
 
 def interrupted_calls(control: Control, name: TaskName, deadlines: Mapping[str, float]) -> dict[str, Interrupted]:
@@ -26,10 +29,16 @@ def interrupted_calls(control: Control, name: TaskName, deadlines: Mapping[str, 
     survey = control.listeners(name.queue, _WAIT)
     workers = list(survey.workers)
     control.revoke(list(deadlines), workers)
-    # Behind the revocation on the same channel: who is asked has heard it.
-    active = control.active(workers, _WAIT) if workers else {}
-    running = {task.id: (worker, task) for worker, tasks in active.items() for task in tasks}
-    complete = 0 < survey.consumers <= len(active)
+    running: dict[str, tuple[str, Running]] = {}
+    complete = bool(workers)
+    for wait in (0.0, _SETTLED) if workers else ():
+        sleep(wait)
+        # Behind the revocation on the same channel: who is asked has heard it.
+        active = control.active(workers, _WAIT)
+        running |= {task.id: (worker, task) for worker, tasks in active.items() for task in tasks}
+        complete = complete and survey.consumers <= len(active)
+        if running.keys() >= deadlines.keys():
+            break
     return {
         task_id: _told(name, running.get(task_id), survey, complete, deadline)
         for task_id, deadline in deadlines.items()
@@ -50,9 +59,16 @@ def _told(
             f"interrupted: {name} had not begun, for nobody is listening on {name.queue}{_expiry(deadline)}"
         )
     if complete:
-        return Interrupted(f"interrupted: {name} had not begun and will not run, for it was revoked")
+        return never_ran(f"interrupted: {name} had not begun and will not run, for it was revoked")
     revoked = "was revoked; if it had begun it runs on" if survey.workers else "runs on if it had begun"
     return Interrupted(f"interrupted: {name} {revoked}{_expiry(deadline)}", "not every worker could say whether it had")
+
+
+def never_ran(message: str) -> Interrupted:
+    """For a task that did not begin, and will not."""
+    told = Interrupted(message)
+    told.never_ran = True
+    return told
 
 
 def not_revoked(name: TaskName, deadline: float, error: MpError) -> Interrupted:

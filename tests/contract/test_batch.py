@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -61,8 +62,29 @@ class Folder:
         )  # fmt: skip
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
+    def endless(self, *words, task=ECHO):
+        """With a stream of lines that never ends."""
+        source = subprocess.Popen(["yes", "[1]"], stdout=subprocess.PIPE)
+        try:
+            done = subprocess.run(
+                [MP, "call", task, "--batch", *words], cwd=self.path, env=self.environment, check=False, timeout=60,
+                stdin=source.stdout, capture_output=True, text=True,
+            )  # fmt: skip
+        finally:
+            source.kill()
+            source.stdout.close()
+            source.wait(30)
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
     def results(self, out="out"):
         return [json.loads(line) for line in (self.path / out).read_text().splitlines()]
+
+
+def not_called(results, code):
+    """The lines which a batch that ended early did not call."""
+    told = [one for one in results if one.get("error", {}).get("kind") == "not called"]
+    assert {(one["ok"], one["error"]["code"]) for one in told} <= {(False, code)}
+    return [one["line"] for one in told]
 
 
 @pytest.fixture
@@ -154,7 +176,7 @@ def test_a_journal_goes_with_one_input_and_one_task(broker, folder, echo_service
     assert folder.run("--journal", "journal")[0] == 0
     folder.lines('{"value": 1}', '{"value": 3}')
     code, results, errors = folder.run("--journal", "journal")
-    assert (code, results) == (2, [])
+    assert (code, not_called(results, 2)) == (2, [2])
     assert "line 2 is not what it was" in errors
     assert folder.run("--journal", "journal", task="mplogin.sync.other")[0] == 2
     assert folder.run("--journal", "in")[0] == 2
@@ -172,10 +194,14 @@ def test_ctrl_c_tells_what_was_under_way_and_the_rest_goes_on_later(broker, fold
     first = folder.results()
     held = next(one for one in first if one["line"] == 1)
     assert "interrupted: mplogin.sync.echo runs on if it had begun; else it expires in" in held["error"]["message"]
-    assert "and all behind it" in errors
+    assert "kind" not in held["error"]
+    left = not_called(first, 130)
+    assert sorted(one["line"] for one in first) == list(range(1, 502))
+    assert f", {len(left)} not called; " in errors
     code, rest, errors = folder.run("--journal", "journal")
     assert code == 0, errors
-    assert sorted(one["line"] for one in [*first, *rest]) == list(range(1, 502))
+    assert left
+    assert sorted(one["line"] for one in rest) == sorted(left)
     assert set(service.asked.values()) == {1}
 
 
@@ -191,24 +217,50 @@ def test_a_broker_that_goes_away_ends_it_and_says_where(broker, folder, echo_ser
     assert running.returncode == 6, errors
     assert "goes on there" in errors
     first = folder.results()
+    assert sorted(one["line"] for one in first) == list(range(1, 3001))
+    left = not_called(first, 6)
+    broken = [one for one in first if not one["ok"] and one["line"] not in left]
+    assert len(broken) == 8
+    assert all("ran is not known" in one["error"]["hint"] for one in broken)
     again = echo_service(broker.url)
     code, rest, errors = folder.run("--journal", "journal")
     assert code == 0, errors
-    assert sorted(one["line"] for one in [*first, *rest]) == list(range(1, 3001))
-    assert [one for one in first if not one["ok"] and "ran is not known" not in one["error"]["hint"]] == []
+    assert sorted(one["line"] for one in rest) == left
     assert set((service.asked + again.asked).values()) == {1}
 
 
 def test_what_fails_for_all_lines_is_told_once_and_nothing_counts_as_done(broker, folder):
     folder.lines(*({"value": n} for n in range(100)))
-    code, results, errors = folder.run("--journal", "journal", task="mpnothere.sync.x")
-    assert (code, results) == (5, [])
-    assert errors.count("there is no service mpnothere") == 1
-    assert "not called: line 1" in errors
+    for words in ((), ("--retry",)):
+        code, results, errors = folder.run("--journal", "journal", *words, task="mpnothere.sync.x")
+        assert (code, sorted(not_called(results, 5))) == (5, list(range(1, 101)))
+        assert all(one["error"]["message"].startswith("not called: there is no service mpnothere") for one in results)
+        assert errors.count("there is no service mpnothere") == 1
+        assert "0 of 100 lines: 0 ok, 100 not called; " in errors
     folder.environment["MP_SYNC_URL"] = "amqp://127.0.0.1:1"
     code, results, errors = folder.run()
-    assert (code, results) == (6, [])
+    assert (code, not_called(results, 6)) == (6, list(range(1, 101)))
+    assert len(errors.splitlines()) == 4
+    code, results, errors = folder.piped()
+    assert (code, results) == (6, [])  # nothing was read
     assert len(errors.splitlines()) == 2
+
+
+def test_a_stream_without_an_end_is_not_read_on_after_a_failure(broker, folder):
+    """What was read has its results, also what came in one piece with the line that failed."""
+    code, results, errors = folder.endless("--journal", "journal", task="mpnothere.sync.x")
+    assert code == 5
+    last = int(re.search(r"stdin was read to line (\d+) and no further", errors)[1])
+    assert sorted(not_called(results, 5)) == list(range(1, last + 1))
+    assert f"0 lines: 0 ok, {last} not called; " in errors
+    with connect(broker.url) as connection:
+        connection.request(EXCHANGE_DECLARE, "mpnothere", "topic", False, True, False, False, False, {})
+        connection.request(QUEUE_DECLARE, "mpnothere.sync", False, True, False, False, False, {})
+        connection.request(QUEUE_BIND, "mpnothere.sync", "mpnothere", "mpnothere.sync.#", False, {})
+    # It is the same journal, and nothing in it counts as done.
+    code, results, errors = folder.endless("--journal", "journal", "--timeout", "0.3", task="mpnothere.sync.x")
+    assert code == 4
+    assert [one["line"] for one in results if "kind" not in one["error"]] == list(range(1, 9))
 
 
 def test_a_reader_that_is_slow_slows_the_calls(broker, folder, echo_service):
@@ -324,9 +376,10 @@ def test_waiting_where_nobody_listens_ends_with_the_first_and_the_messages_stay(
     folder.lines(*({"value": n} for n in range(20)))
     code, results, errors = folder.run("--wait", "--timeout", "0.5", "--concurrency", "2", task=MAIL)
     assert code == 4
-    assert [one["error"]["code"] for one in results] == [4, 4]
+    assert not_called(results, 4) == list(range(3, 21))
+    assert [one["error"]["code"] for one in results] == [4] * 20
     assert all("nobody is listening on mplogin.async" in one["error"]["message"] for one in results)
-    assert "not called: line 3 and all behind it" in errors
+    assert "2 of 20 lines: 0 ok, 2 without a reply, 18 not called; " in errors
     assert broker.queues()["mplogin.async"] == 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -60,9 +61,9 @@ def test_the_lines_of_a_batch_are_told_each_what_becomes_of_it(place):
 
     def attempt():
         gates[:] = [place.gate() for _ in range(3)]
-        process = place.mp("mpready.sync.wait --batch --timeout 300", subprocess.PIPE)
-        for gate in gates:
-            process.stdin.write(json.dumps({"file": str(gate)}) + "\n")
+        words[:] = ["mpready.sync.wait", "--batch", "--timeout", "300", "--journal", f"{gates[0]}.journal"]
+        process = place.mp(shlex.join(words), subprocess.PIPE)
+        process.stdin.write(lines())
         process.stdin.flush()
         until(lambda: any(map(has_begun, gates)) and place.broker.queues()["mpready.sync"] == 2)
         process.send_signal(signal.SIGINT)
@@ -72,7 +73,10 @@ def test_the_lines_of_a_batch_are_told_each_what_becomes_of_it(place):
         until(place.is_idle)
         return ended
 
-    gates = []
+    def lines():
+        return "".join(json.dumps({"file": str(gate)}) + "\n" for gate in gates)
+
+    gates, words = [], []
     ended = told_in_time(attempt)
     told = {one["line"]: one["error"] for one in map(json.loads, ended.output.splitlines())}
     begun = [line for line, gate in enumerate(gates, 1) if has_begun(gate)]
@@ -83,8 +87,14 @@ def test_the_lines_of_a_batch_are_told_each_what_becomes_of_it(place):
         assert error["code"] == 130
         if line in begun:
             assert error["message"] == "interrupted: mpready.sync.wait had begun, runs on, and its result is lost"
+            assert "kind" not in error
         else:
             assert "had not begun and will not run, for it was revoked" in error["message"]
+            assert error["kind"] == "not called"
+    # Who repeats the command wants what was not run to be run, and only that.
+    again = place.ended(shlex.join(words), lines())
+    assert again.code == 0, again
+    assert sorted(one["line"] for one in map(json.loads, again.output.splitlines())) == sorted({1, 2, 3} - set(begun))
 
 
 def test_a_call_that_nobody_hears(place):
