@@ -92,11 +92,22 @@ def run_code(session: Session, text: str, name: str, show: Callable[[Event, Sess
             if isinstance(event, Value):
                 last = event
                 continue
+            if isinstance(event, Raised) and isinstance(event.error, BrokenPipeError) and not _is_read():
+                raise event.error
             show(event, session)
             if (code := exit_code(event)) is not None:
                 return code
     code = exit_code(shown(last, session, show)) if last is not None else None
     return int(ExitCode.OK) if code is None else code
+
+
+def _is_read() -> bool:
+    """Whether stdout still leads somewhere: its reader may have gone away (`| head`) while the user's code printed."""
+    import select
+
+    poll = select.poll()
+    poll.register(1, 0)  # an error is told unasked
+    return not poll.poll(0)
 
 
 def exit_code(event: Event) -> int | None:

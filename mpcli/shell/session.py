@@ -95,6 +95,7 @@ class Session:
         self.form = "auto"
         self.checks = True
         self.latency: float | None = None
+        self._answering = 0.0  # seconds that people took to answer questions
         self.arguments: dict[str, dict[str, object]] = {}
         self.results: dict[str, object] = {}
         self.inputs: list[str] = []
@@ -137,7 +138,7 @@ class Session:
 
     def run_cell(self, cell: Cell, name: str = "") -> Iterator[Event]:
         """Run a cell of the file `name`, or of a prompt."""
-        began = time.perf_counter()
+        began = self._now()
         events: list[Event]
         try:
             with self.interrupts.running():
@@ -146,13 +147,13 @@ class Session:
             self.failure = error
             error.message, error.hint = _in_the_shell(error.message), _in_the_shell(error.hint)
             where = place(error) if cell.kind is Kind.PYTHON else ""
-            events = [Failure(error, time.perf_counter() - began, where)]
+            events = [Failure(error, self._now() - began, where)]
         except KeyboardInterrupt as interrupt:
             events = [Interrupted(" ".join(map(str, interrupt.args)))]
         except SystemExit as end:
             events = _left(end)
         except BaseException as error:  # noqa: BLE001 - it is the user's code: whatever it raises is shown
-            events = [Raised(error, short_traceback(error), time.perf_counter() - began)]
+            events = [Raised(error, short_traceback(error), self._now() - began)]
         if cell.kind is Kind.PYTHON:
             self.log.append(_logged(cell.text, self.named, events))
         yield from events
@@ -164,7 +165,7 @@ class Session:
             raise SystemExit
         result = self._python.run(cell.text, name, cell.line)
         wanted = result.value is not None or result.is_called
-        return [Value(result.value, time.perf_counter() - began)] if wanted else []
+        return [Value(result.value, self._now() - began)] if wanted else []
 
     def is_service(self, name: str) -> bool:
         """Whether it is the name of a service, and not of a variable."""
@@ -194,6 +195,24 @@ class Session:
         """Close the connections."""
         self._lines.close()
 
+    def _now(self) -> float:
+        """Seconds on a clock that stands still while a person is asked."""
+        return time.perf_counter() - self._answering
+
+    def _ask(self) -> Ask | None:
+        ask = self.front.ask
+        if ask is None:
+            return None
+
+        def timed(question: str) -> bool:
+            asked = time.perf_counter()
+            try:
+                return ask(question)
+            finally:
+                self._answering += time.perf_counter() - asked
+
+        return timed
+
     def _waiting(self, name: TaskName, task_id: str) -> AbstractContextManager[None]:
         return self.front.waiting(name, task_id)
 
@@ -203,7 +222,7 @@ class Session:
 
     def _called(self, task: str, args: tuple[object, ...], kwargs: dict[str, object], options: Options) -> object:
         timeout = float(str(options.get("timeout", self.timeout)))
-        began = time.perf_counter()
+        began = self._now()
         self.arguments[task] = kwargs
         delay = _delay(options)
         if delay is not None:
@@ -219,7 +238,7 @@ class Session:
                 check=self.checks,
                 delay=delay,
                 yes=self.yes,
-                ask=self.front.ask,
+                ask=self._ask(),
                 note=self.front.note,
                 lines=self._lines,
             )
@@ -227,7 +246,7 @@ class Session:
             self._lines.forget()
             raise
         finally:
-            self.latency = time.perf_counter() - began
+            self.latency = self._now() - began
         if outcome.mode is Mode.ASYNC:
             name = TaskName.parse(task, self.context.prefix)
             due_in = max(delay.seconds, 0) if delay is not None and delay.eta else 0

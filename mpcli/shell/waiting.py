@@ -19,7 +19,6 @@ from mpcli.render.asking import asker
 from mpcli.render.console import print_note
 from mpcli.render.escape import escape_line
 from mpcli.wire import aside
-from mpcli.words import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,38 +138,12 @@ class _Spinner:
 
     def _ask_workers(self) -> None:
         from mpcli.wire.control import Control
+        from mpcli.wire.diagnosis import so_far
         from mpcli.wire.handshake import connect
 
-        queue = self._name.queue
         with connect(self._context.endpoint(self._name.mode).url, timeout=_ANSWER, name="mp shell") as connection:
             control = Control(connection)
             while not self._stopped.is_set():
-                survey = control.listeners(queue, _ANSWER)
-                workers = list(survey.workers)
-                active: dict[str, object] = {}
-                ticket = control.ask("active", {}, workers) if workers else ""
-                for worker, reply in control.replies(ticket, monotonic() + _ANSWER) if workers else ():
-                    active[worker] = reply
-                    if len(active) == len(workers):
-                        break
-                self._doing = doing(self._id, survey.consumers, survey.waiting, active)
+                self._doing = so_far(control, self._name, self._id, _ANSWER)
                 if self._stopped.wait(_ASK_EVERY):
                     return
-
-
-def doing(task_id: str, consumers: int, waiting: int, active: dict[str, object]) -> str:
-    """What the workers of a queue are doing, in a few words. `active` is what each answered to Celery's `active`."""
-    if not consumers:
-        return "nobody is listening: waiting for a worker"
-    if not active:
-        return f"{counted(consumers, 'worker')} listening, too busy to answer"
-    queued = f", {waiting} waiting" if waiting else ""
-    names: list[str] = []
-    for worker, reply in active.items():
-        for one in reply if isinstance(reply, list) else []:
-            if isinstance(one, dict) and one.get("id") == task_id:
-                return f"{worker} is on it{queued}"
-            if isinstance(one, dict) and one.get("name"):
-                names.append(str(one["name"]))
-    on = f"on {', '.join(sorted(set(names)))}" if names else "idle"
-    return f"the workers are {on}{queued}"

@@ -183,10 +183,13 @@ class _Asker:
         from mpcli.wire.diagnosis import so_far
 
         control = self.control()
-        text = so_far(control, name, task_id)
+        try:
+            text = so_far(control, name, task_id)
+        except BrokerError:
+            text = ""  # the call itself will tell what is wrong
         passed, control.passed = control.passed, []
         if text and not any(incoming.method is BASIC_DELIVER for incoming in passed):
-            told(text)
+            told(f"{name} {text}")
         return passed
 
 
@@ -225,6 +228,7 @@ def _await_reply(
         if incoming.channel == _LOOK:
             if incoming.method is QUEUE_DECLARE_OK and incoming.values[2] == 0 and nobody:
                 nobody()
+                told, until = None, deadline  # that is what it waits for
             continue
         raise_undelivered(connection, name, incoming)
 

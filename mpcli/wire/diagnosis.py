@@ -22,20 +22,28 @@ _SHOWN = 3
 _RETRY = "give it longer with --timeout, or start more workers; this call will not run later"
 
 
-def so_far(control: Control, name: TaskName, task_id: str) -> str:
-    """What a call that has no answer yet waits for, in a few words; nothing when that cannot be said."""
-    try:
-        survey = control.listeners(name.queue, _SHORT_WAIT)
-        active = control.active(list(survey.workers), _SHORT_WAIT) if survey.workers else {}
-    except BrokerError:
-        return ""
+def so_far(control: Control, name: TaskName, task_id: str, wait: float = _SHORT_WAIT) -> str:
+    """What a task that has not ended yet does or waits for, in words that go behind its name.
+
+    `wait`, in seconds, is spent twice at most, and only on a worker that does not answer. Raises `BrokerError`.
+    """
+    survey = control.listeners(name.queue, wait)
+    return doing(name, task_id, survey, control.active(list(survey.workers), wait) if survey.workers else {})
+
+
+def doing(name: TaskName, task_id: str, survey: Survey, active: Mapping[str, list[Running]]) -> str:
+    """The same, of what was found: `active` is what each worker of the queue runs."""
+    if not survey.consumers:
+        return f"waits: nobody is listening on {name.queue}"
     running = [(worker, task) for worker, tasks in active.items() for task in tasks]
     for worker, task in running:
         if task.id == task_id:
-            return f"{name} runs on {worker} since {since(task)}"
-    if not running:
-        return ""
-    return f"{name} waits, for {name.queue} is busy: {_shown(running)}{_waiting(survey)}"
+            return f"runs on {worker} since {since(task)}"
+    if running:
+        return f"waits, for {name.queue} is busy: {_shown(running)}{_waiting(survey)}"
+    one = survey.consumers == 1
+    does = f"{'runs' if one else 'run'} nothing" if active else f"{'does' if one else 'do'} not answer when asked"
+    return f"waits: {_listening(survey.consumers)} and {does}{_waiting(survey)}"
 
 
 def no_replies(control: Control, name: TaskName, timeouts: Mapping[str, float]) -> dict[str, NoReply]:

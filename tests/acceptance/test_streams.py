@@ -45,6 +45,21 @@ def test_a_pipe_without_a_reader(words: str, mp_program: str, home: dict[str, st
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_code_of_the_shell_that_prints_and_nobody_reads(mp_program: str, home: dict[str, str]) -> None:
+    code = "for number in range(10**6): print(number)"
+    done = run(f"shell -c '{code}'", mp_program, home, "| head -1")
+    assert (done.stdout, done.stderr) == ("0\n", "")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [mp_program, "shell", "-c", code], stdout=writing, stderr=subprocess.PIPE, env=home, check=False, timeout=60
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+    done = run("shell -c 'raise BrokenPipeError'", mp_program, home, "| cat")
+    assert "BrokenPipeError" in done.stderr  # of another pipe of the code's
+
+
 @pytest.mark.parametrize("words", ["--version", "config", "tasks --offline"])
 def test_closed_streams(words: str, mp_program: str, home: dict[str, str]) -> None:
     done = run(words, mp_program, home, "<&- >&- 2>&-")

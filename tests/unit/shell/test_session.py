@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 import inspect
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mpcli.errors import BrokerUnreachable, MpError, UsageError
+from mpcli.errors import BrokerUnreachable, MpError, SafetyRefusal, UsageError
 from mpcli.shell.events import Copied, Failure, Leave, Paged, Raised, Said, Text, Value
 from mpcli.shell.language import Cell, Kind
-from mpcli.shell.session import Session
+from mpcli.shell.session import Quiet, Session
 from mpcli.verbs.new import new_service
 
 
@@ -245,3 +246,31 @@ def test_what_was_typed_is_remembered(session: Session) -> None:
         ("1 / 0", "raised ZeroDivisionError", None),
         ("u", "", 0),  # only what an export needs
     ]
+
+
+def test_the_time_that_a_person_takes_to_answer_is_not_the_calls(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mp"
+    folder.mkdir()
+    (folder / "config.toml").write_text(
+        '[context.careful]\nsafety = "confirm"\nsync_url = "amqp://127.0.0.1:1"\nasync_url = "amqp://127.0.0.1:1"\n'
+    )
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    clock, thought = time.perf_counter, [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + thought[0])
+
+    class Person(Quiet):
+        @staticmethod
+        def ask(question: str) -> bool:
+            thought[0] += 5000
+            return "login" in question
+
+    session.front = Person()
+    list(session.run("/context careful"))
+    for task, error in (("mplogin.sync.login('a', 'b')", BrokerUnreachable), ("mpother.sync.x()", SafetyRefusal)):
+        (event,) = session.run(task)
+        assert isinstance(event, Failure)
+        assert isinstance(event.error, error)
+        assert 0 < event.seconds < 5000
+        assert 0 < session.latency < 5000
