@@ -143,6 +143,8 @@ def _ends_value(token: tokenize.TokenInfo) -> bool:
 
 
 def _tokens(source: str) -> Iterator[tokenize.TokenInfo]:
+    if "\0" in source:  # no Python has one, and where a block ends the tokenizer of 3.12 breaks at it: `SystemError`
+        raise SyntaxError("source code string cannot contain null bytes")
     return tokenize.generate_tokens(StringIO(source).readline)
 
 

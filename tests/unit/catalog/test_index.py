@@ -100,12 +100,24 @@ def test_many_paths_are_answered_first_and_scanned_behind(root: Path, monkeypatc
     monkeypatch.setattr(index, "CHECKED", 3)
     children: list[int] = []
     fork = os.fork
-    monkeypatch.setattr(os, "fork", lambda: children.append(fork()) or children[-1])
+    gate, opened = os.pipe()
+
+    def fork_held() -> int:
+        """The child does nothing until the gate is opened: it cannot be faster than the answer, on any machine."""
+        children.append(fork())
+        if not children[-1]:
+            os.close(opened)
+            os.read(gate, 1)
+        return children[-1]
+
+    monkeypatch.setattr(os, "fork", fork_held)
     (root / "mpwallet" / "more.py").write_text(TASK.format("close", "close"))
     file = root / ".mp" / "cache" / "tasks"
     assert len(_names(root)) == 3, "young enough: neither looked at nor scanned"
     os.utime(file, (1, 1))
     assert len(_names(root)) == 3, "the answer does not wait for the scan"
+    os.close(opened)
+    os.close(gate)
     deadline = time.monotonic() + 30
     while b"close" not in file.read_bytes():
         assert time.monotonic() < deadline

@@ -125,10 +125,17 @@ def test_an_error_says_the_line_of_the_file() -> None:
     assert parse("\nx", "some.py", 7).body[0].lineno == 8
 
 
+@pytest.mark.parametrize("text", ["\0", "x.in\0", "if x:\n  y.in\n\0", "  x.in\n \0"])
+def test_a_null_byte_is_refused_as_python_does(text: str) -> None:
+    assert rewrite(text) == text
+    with pytest.raises((SyntaxError, ValueError)):
+        parse(text)
+
+
 COMPLETE = (
     *("1", "mplogin.async.send(1)", "x = = 1", "/tail mplogin", "mplogin.async.send?", "", "# so", ")", "'abc"),
     *("for x in y: f(x)\n", "for x in y:\n    f(x)\n", "def f():\n    return 1\n\n", "x = 1\ny = 2"),
-    "if x:\n  1\nelse:\n  2\n  ",
+    *("if x:\n  1\nelse:\n  2\n  ", "if x:\n  y.in\n\0"),
 )
 UNFINISHED = (
     *("f(", "mplogin.async.send(\n", "x = [1,", "for x in y:", "for x in y:\n    f(x)", "'''abc", "x = \\", "x = \\\n"),
