@@ -16,8 +16,10 @@ def start(thread: Thread) -> None:
     """Start a thread that is handed no signal meant for the main one. Processes that it starts would inherit that."""
     import signal
 
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    # Asked for first: the call that blocks raises what a Ctrl-C just before it raises, when all is blocked already.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         thread.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
