@@ -61,6 +61,11 @@ class Delay(NamedTuple):
         assert self.eta is not None
         return int((self.eta - datetime.now(UTC)).total_seconds())
 
+    @property
+    def due_in(self) -> int:
+        """Whole seconds from now until the task may begin: 0 without an `eta`, and behind it."""
+        return max(self.seconds, 0) if self.eta else 0
+
     def route(self, connection: Any, task: TaskName, outgoing: Outgoing) -> None:
         """Let the message wait on the broker, if the broker can. Raises `UnknownService` when it would end nowhere,
         which no return of the broker would tell after the wait."""

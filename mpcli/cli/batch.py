@@ -6,6 +6,7 @@ import signal
 from types import FrameType
 
 from mpcli.cli.arguments import CallOptions
+from mpcli.cli.moments import parse_timing
 from mpcli.errors import ExitCode, UsageError
 
 
@@ -19,11 +20,11 @@ def run_batch(task: str, options: CallOptions, given: list[str], *, concurrency:
 
     if given:
         raise UsageError(f"{given[0]} and --batch", "in a batch all arguments are on the lines of stdin")
-    if options.trace or options.as_code or options.countdown or options.eta or options.expires:
-        raise UsageError("--trace, --as-code, --countdown, --eta and --expires are for one call, not for a batch")
+    if options.trace or options.as_code:
+        raise UsageError("--trace and --as-code are for one call, not for a batch")
     plan = Plan(
         concurrency=concurrency, timeout=options.timeout, check=options.check, wait=options.wait,
-        journal=journal, retry=retry,
+        journal=journal, retry=retry, timing=parse_timing(options.countdown, options.eta, options.expires),
     )  # fmt: skip
 
     def note(text: str) -> None:

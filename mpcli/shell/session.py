@@ -249,7 +249,7 @@ class Session:
             self.latency = self._now() - began
         if outcome.mode is Mode.ASYNC:
             name = TaskName.parse(task, self.context.prefix)
-            due_in = max(delay.seconds, 0) if delay is not None and delay.eta else 0
+            due_in = delay.due_in if delay is not None else 0
             return self._lines.handle(self.context, name, outcome.id, timeout, due_in)
         self.results[task] = outcome.value
         return outcome.value

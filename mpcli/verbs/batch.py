@@ -8,11 +8,18 @@ from mpcli.platform.contexts import Ask, Context, Endpoint, allow_write, resolve
 from mpcli.verbs.batch_journal import Journal
 from mpcli.verbs.batch_lines import BatchInput, BatchLine
 from mpcli.verbs.batch_run import Batch
-from mpcli.verbs.call import DEFAULT_TIMEOUT, Attempt, Note, check_timeout
+from mpcli.verbs.call import DEFAULT_TIMEOUT, Attempt, Note, check_sent, check_timeout
 from mpcli.wire.celery_message import TaskMessage, async_message, sync_message
 from mpcli.wire.lanes import REPLY_TO
 from mpcli.wire.ongoing import Ongoing, Then
 from mpcli.wire.open_caller import OpenCaller
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from mpcli.bus.delay import Delay
 
 # Calls keep a worker busy; sends only wait for the broker, or together for the workers' events.
 _SYNC_CONCURRENCY, _ASYNC_CONCURRENCY = 8, 100
@@ -23,6 +30,7 @@ _SHOWN_WRONG = 10
 class Plan:
     """How to run a batch: `concurrency` calls at a time (0: as many as are usual), `timeout` seconds for each; with
     `wait` an async task is waited for too; `retry` with a `journal` calls again what failed, or whose end is not known.
+    `timing` are the arguments of `Delay.of`, for each line from its sending.
     """
 
     def __init__(
@@ -34,6 +42,7 @@ class Plan:
         wait: bool = False,
         journal: str = "",
         retry: bool = False,
+        timing: Mapping[str, float | datetime] | None = None,
     ) -> None:
         self.concurrency = concurrency
         self.timeout = timeout
@@ -41,6 +50,16 @@ class Plan:
         self.wait = wait
         self.journal = journal
         self.retry = retry
+        self.timing = timing
+
+    def delay(self) -> Delay | None:
+        """For a task that is sent now. Raises `UsageError` for what makes no sense, also when it was sense before: the
+        moment at which all expires is over."""
+        if not self.timing:
+            return None
+        from mpcli.bus.delay import Delay
+
+        return Delay.of(**self.timing)  # type: ignore[arg-type]  # each has the type of its name
 
 
 def call_batch(
@@ -67,6 +86,8 @@ def call_batch(
         raise UsageError("--retry without --journal", "the journal of the earlier run says what is to be tried again")
     around = resolve(start, context)
     name = TaskName.parse(task, around.prefix)
+    if plan.delay() is not None:
+        check_sent(name)
     endpoint = Endpoint(url, "", "") if url else around.endpoint(name.mode)
     calls = TaskCalls(around, name, endpoint, plan, note)
     total = calls.check_all(source) if source.rewinds else None
@@ -89,7 +110,11 @@ class TaskCalls:
         self.timeout = plan.timeout
         self._note = note
         self._noted: set[str] = set()
-        self._attempt = Attempt(around, name, note)
+        self._plan = plan
+        # Whether the broker lets a message wait; and until when the last line that was made waits.
+        self._lets_wait = False
+        self._delay = plan.delay()
+        self._attempt = Attempt(around, name, note, delay=self._delay)
         self._checker = Checker(around, name, lambda: endpoint.url) if plan.check else None
 
     def check_all(self, source: BatchInput) -> int:
@@ -117,10 +142,24 @@ class TaskCalls:
                 self._note_once(told)
             if self.name.mode is Mode.SYNC:
                 return sync_message(str(self.name), args, kwargs, REPLY_TO, self.timeout)
-            return async_message(str(self.name), args, kwargs)
+            return self._async_message(args, kwargs)
         except UsageError as error:
             error.message = f"line {line.number}: {error.message}"
             raise
+
+    def _async_message(self, args: list[object], kwargs: dict[str, object]) -> TaskMessage:
+        delay = self._delay = self._plan.delay()
+        message = async_message(str(self.name), args, kwargs, delay.headers() if delay else None)
+        if delay is not None and delay.waits and self._lets_wait:
+            from mpcli.wire.delay import waiting_route
+
+            message.route = waiting_route(self.name, delay)
+        return message
+
+    @property
+    def due_in(self) -> float:
+        """Seconds until the task of the message that was made last may begin."""
+        return self._delay.due_in if self._delay is not None else 0.0
 
     def _note_once(self, text: str) -> None:
         if text and text not in self._noted:
@@ -139,6 +178,10 @@ class TaskCalls:
 
         with connect(self.endpoint.url, name=f"mp call {self.name} --batch") as connection:
             self._note_once(self._attempt.survey(connection))
+            if self._delay is not None and self._delay.eta:
+                from mpcli.wire.delay import lets_wait
+
+                self._lets_wait = lets_wait(connection, self.name)
 
     def explained(self, error: MpError) -> MpError:
         """What is told of the error that ended the batch."""

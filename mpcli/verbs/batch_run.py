@@ -201,7 +201,7 @@ class Batch:
         if self._journal is not None:
             self._journal.sending(line.number, line.text, message.id)
         if self._outcomes is not None:
-            self._outcomes.expect(message.id)
+            self._outcomes.expect(message.id, self._calls.due_in)
         self._under_way[message.id] = _UnderWay(line, self._calls.send(caller, message, self._events.put))
         return True
 

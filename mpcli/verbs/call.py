@@ -134,11 +134,8 @@ def call_in(
     """As `call_task`, in a context that was resolved already, and over open `lines`."""
     check_timeout(timeout)
     name = TaskName.parse(task, around.prefix)
-    if delay is not None and name.mode is Mode.SYNC:
-        raise UsageError(
-            f"{name} is called and not sent: --countdown, --eta and --expires are for async tasks",
-            "a call that no worker has begun expires with --timeout",
-        )
+    if delay is not None:
+        check_sent(name)
     attempt = Attempt(around, name, note or _ignore, lines, delay, hops, meanwhile)
     if check:
         args, kwargs = attempt.check(args, kwargs, url)
@@ -159,6 +156,15 @@ def check_timeout(timeout: float) -> None:
     """Raises `UsageError` for seconds that no call can wait."""
     if not 0 < timeout <= _MAX_TIMEOUT:
         raise UsageError(f"a timeout of {timeout:g} s", f"more than 0 and at most {_MAX_TIMEOUT:.0f} seconds")
+
+
+def check_sent(name: TaskName) -> None:
+    """Raises `UsageError` for a task that cannot have a `Delay`."""
+    if name.mode is Mode.SYNC:
+        raise UsageError(
+            f"{name} is called and not sent: --countdown, --eta and --expires are for async tasks",
+            "a call that no worker has begun expires with --timeout",
+        )
 
 
 def _ignore(text: str) -> None:
@@ -253,7 +259,7 @@ class Attempt:
         from mpcli.verbs.outcome import await_outcome
 
         sent, ended = "", None
-        due_in = max(self.delay.seconds, 0) if self.delay is not None and self.delay.eta else 0
+        due_in = self.delay.due_in if self.delay is not None else 0
         try:
             with Follower(endpoint.url) as follower:  # before it is sent, so that nothing is missed
                 sent = self.send(endpoint, args, kwargs)

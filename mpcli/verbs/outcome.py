@@ -73,8 +73,9 @@ class _Wait:
 
 
 class Outcomes:
-    """How any number of tasks of one name end, `timeout` seconds each; `then` is told of each once, by its id: what
-    `await_outcome` returns, or what it raises. It must be quick. Those that are silent are asked about together.
+    """How any number of tasks of one name end, each `timeout` seconds from when it may begin; `then` is told of each
+    once, by its id: what `await_outcome` returns, or what it raises. It must be quick. Those that are silent are asked
+    about together.
 
     Thread-safe; a thread of its own asks, and `then` is called there or in that of the follower.
     """
@@ -90,11 +91,11 @@ class Outcomes:
         self._closed = False
         aside.start(threading.Thread(target=self._run, name="mp outcomes", daemon=True))
 
-    def expect(self, task_id: str) -> None:
-        """This one is about to be sent."""
+    def expect(self, task_id: str, due_in: float = 0.0) -> None:
+        """This one is about to be sent, and may begin in `due_in` seconds."""
         followed = self._follower.follow(task_id, self._heard)
         with self._changed:
-            self._waits[task_id] = _Wait(self._name, followed, self._timeout)
+            self._waits[task_id] = _Wait(self._name, followed, self._timeout, due_in)
             self._changed.notify()
         if followed.ended is not None:
             self._heard(followed.ended)

@@ -21,14 +21,16 @@ _FINAL = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 
 
 class TaskMessage:
-    """A task to be published: its id, properties and body."""
+    """A task to be published: its id, properties and body; `route` are the exchange and the routing key, where they are
+    not those of its name."""
 
-    __slots__ = ("body", "id", "properties")
+    __slots__ = ("body", "id", "properties", "route")
 
     def __init__(self, task_id: str, properties: Properties, body: bytes) -> None:
         self.id = task_id
         self.properties = properties
         self.body = body
+        self.route: tuple[str, str] | None = None
 
 
 def new_id() -> str:

@@ -16,9 +16,13 @@ _BITS = 28
 def delayed_route(connection: Connection, name: TaskName, delay: Delay) -> tuple[str, str]:
     """Exchange and routing key to publish to, of a task whose queue exists: the cascade's, or else its own, where the
     worker holds the message until its time has come. Raises `BrokerError`."""
-    direct = name.exchange, name.routing_key
-    if not delay.waits:
-        return direct
+    if delay.waits and lets_wait(connection, name):
+        return waiting_route(name, delay)
+    return name.exchange, name.routing_key
+
+
+def lets_wait(connection: Connection, name: TaskName) -> bool:
+    """Whether the broker has the cascade, which is then bound to the task's queue. Raises `BrokerError`."""
     connection.request(CHANNEL_OPEN, channel=_CHANNEL)
     try:
         connection.request(
@@ -27,10 +31,15 @@ def delayed_route(connection: Connection, name: TaskName, delay: Delay) -> tuple
     except BrokerRefused as error:
         if error.code != NOT_FOUND:
             raise
-        return direct  # no service with a quorum queue ever ran here
+        return False  # no service with a quorum queue ever ran here
     key = delayed_binding(name)
     connection.request(EXCHANGE_BIND, name.exchange, LAST_EXCHANGE, key, False, {}, channel=_CHANNEL)
     connection.request(QUEUE_BIND, name.queue, name.exchange, key, False, {}, channel=_CHANNEL)
+    return True
+
+
+def waiting_route(name: TaskName, delay: Delay) -> tuple[str, str]:
+    """Exchange and routing key of the cascade, for a delay that waits."""
     return FIRST_EXCHANGE, delayed_key(delay.seconds, name.routing_key)
 
 

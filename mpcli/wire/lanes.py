@@ -58,16 +58,16 @@ class Lanes:
 
     def frames(self, ongoing: Ongoing, message: TaskMessage, frame_max: int, channel_max: int) -> bytes:
         """Publish it on its lane, opened when need be. Raises `BrokerRefused` when there is no channel left."""
-        key = (ongoing.name.exchange, ongoing.replies)
+        exchange, routing_key = message.route or (ongoing.name.exchange, ongoing.name.routing_key)
+        key = (exchange, ongoing.replies)
         lane, opening = self._by_key.get(key), b""
         if lane is None:
             lane, opening = self._open(key, channel_max)
         lane.tag += 1
         lane.open[ongoing.id if ongoing.replies else lane.tag] = ongoing
-        name = ongoing.name
         return (
             opening
-            + BASIC_PUBLISH.frame(lane.channel, name.exchange, name.routing_key, True, False)
+            + BASIC_PUBLISH.frame(lane.channel, exchange, routing_key, True, False)
             + encode_content(lane.channel, encode_properties(message.properties), message.body, frame_max)
         )
 

@@ -10,12 +10,13 @@ import stat
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from mpcli.wire.handshake import connect
 from mpcli.wire.message import Message
-from mpcli.wire.methods import EXCHANGE_DECLARE, QUEUE_BIND, QUEUE_DECLARE
+from mpcli.wire.methods import BASIC_GET, BASIC_GET_OK, EXCHANGE_DECLARE, QUEUE_BIND, QUEUE_DECLARE
 from tests.contract.conftest import EchoService
 
 MP = os.path.join(os.path.dirname(sys.executable), "mp")
@@ -390,6 +391,49 @@ def test_async_tasks_are_all_in_the_queue(broker, folder):
     assert len({one["id"] for one in results if "result" not in one}) == 500
     assert "nobody is listening on mplogin.async now: the message waits" in errors
     until(lambda: broker.queues()["mplogin.async"] == 500)
+
+
+def test_each_line_may_begin_later_or_expire(broker, folder, mailer):
+    """As a call alone: the broker lets it wait where it can, and the worker is told."""
+    folder.lines(*([n] for n in range(3)))
+    words = ("--countdown", "90", "--expires", "1h")
+    with connect(broker.url) as connection:
+        for exchange in ("celery_delayed_27", "celery_delayed_delivery"):
+            connection.request(EXCHANGE_DECLARE, exchange, "topic", False, True, False, False, False, {})
+        connection.request(QUEUE_DECLARE, "parked", False, True, False, False, False, {})
+        connection.request(QUEUE_BIND, "parked", "celery_delayed_27", "#.mplogin.async.mail", False, {})
+        before = datetime.now(UTC)
+        code, results, errors = folder.run(*words, task=MAIL)
+        after = datetime.now(UTC)
+        assert code == 0, errors
+        waiting = {}
+        for _ in range(3):
+            connection.send(BASIC_GET.frame(1, "parked", True))
+            message = connection.answer(BASIC_GET, channel=1, deadline=time.monotonic() + 30)
+            assert message.method is BASIC_GET_OK
+            headers = message.properties["headers"]
+            assert message.values[3].startswith("0." * 20)
+            begins, ends = (datetime.fromisoformat(headers[one]) for one in ("eta", "expires"))
+            assert before + timedelta(seconds=90) <= begins <= after + timedelta(seconds=90)
+            assert before + timedelta(hours=1) <= ends <= after + timedelta(hours=1)
+            waiting[headers["id"]] = headers["argsrepr"]
+    assert sorted(waiting) == sorted(one["id"] for one in results)
+    assert len(set(waiting.values())) == 3
+    assert not mailer.asked
+
+    # The patience of --wait begins when the task may; in the queue of the cascade it is with nobody.
+    folder.lines({"value": 0, "silent": True})
+    code, (silent,), errors = folder.run("--wait", "--timeout", "0.2", "--countdown", "2", task=MAIL)
+    assert (code, silent["error"]["code"]) == (4, 4), errors
+    assert silent["seconds"] > 1
+    for words, task, told in (
+        (("--countdown", "90"), ECHO, "--countdown, --eta and --expires are for async tasks"),
+        (("--countdown", "90", "--expires", "60"), MAIL, "would expire before it may begin"),
+        (("--eta", "soon"), MAIL, "'soon' is not a moment"),
+    ):
+        code, results, errors = folder.run(*words, task=task)
+        assert (code, results) == (2, [])
+        assert told in errors
 
 
 def test_a_bar_on_the_terminal_and_the_results_in_the_file(broker, folder, echo_service):

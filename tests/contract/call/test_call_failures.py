@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import shlex
+from itertools import dropwhile
 from typing import NamedTuple
 
 import pytest
@@ -177,8 +178,8 @@ def test_it_says_why(place, failure):
     assert "s3cret" not in ended.errors
 
 
-# Without a form on a line, or not for a batch at all.
-NOT_IN_A_BATCH = ("argument without a JSON form", "queue missing, delayed")
+# Without a form on a line.
+NOT_IN_A_BATCH = ("argument without a JSON form",)
 
 
 @pytest.mark.parametrize("failure", [FAILURES[one] for one in FAILURES if one not in NOT_IN_A_BATCH],
@@ -208,7 +209,7 @@ def test_a_batch_says_the_same_of_a_line(place, failure):
 def on_a_line(words):
     """The words of a batch, and its line of input, for the call that these words make."""
     task, *rest = shlex.split(words)
-    options = [*rest[rest.index("--timeout") :]] if "--timeout" in rest else []
+    options = list(dropwhile(lambda word: not word.startswith("--"), rest))
     arguments = dict(parse_item(item) for item in rest[: len(rest) - len(options)])
     return shlex.join([task, "--batch", *options]), json.dumps(arguments)
 
