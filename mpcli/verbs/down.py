@@ -9,10 +9,11 @@ import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from mpcli.errors import MpError
+from mpcli.errors import Interrupted, MpError
 from mpcli.platform.layout import load_platform
 from mpcli.platform.state import RunningProcess, RunningState, read_state, remove_state
 from mpcli.runner.events import Event, LeftoversEnded, NothingRuns, ProcessStopped, Stopped, Stopping, Warned
+from mpcli.runner.interrupt import Interrupt
 from mpcli.runner.leftovers import end_leftovers
 from mpcli.runner.lock import try_lock
 from mpcli.runner.reaper import GRACE
@@ -28,7 +29,7 @@ def down(start: Path, patience: float = PATIENCE) -> Iterator[Event]:
     """Stop whatever runs of the platform that `start` lies in, wherever it was started; yield what happens.
 
     After `patience` seconds the supervisor is killed, and what it leaves is ended by the reaper or from here. Raises
-    `MpError` when even then something runs.
+    `MpError` when even then something runs, `Interrupted` after Ctrl-C while it was waited for.
     """
     platform = load_platform(start)
     runtime = platform.runtime
@@ -53,15 +54,17 @@ def down(start: Path, patience: float = PATIENCE) -> Iterator[Event]:
 
 def _stop_supervisor(runtime: Path, patience: float) -> Generator[Event, None, int]:
     state = _live_state(runtime)
-    if state is not None:
-        yield Stopping("`mp down`")
-        _send(state.supervisor, signal.SIGTERM)
-        lock = yield from _await_lock(runtime, state.processes, patience)
-        if lock is not None:
-            return lock
-        yield Warned(f"the supervisor did not end within {patience:g} s and was killed")
-        _send(state.supervisor, signal.SIGKILL)
-    lock = yield from _await_lock(runtime, state.processes if state else [], _REAPER_PATIENCE)
+    with Interrupt() as interrupt:
+        interrupt.arm()  # from here on the platform stops, whether or not that is waited for
+        if state is not None:
+            _send(state.supervisor, signal.SIGTERM)
+            yield Stopping("`mp down`")
+            lock = yield from _await_lock(runtime, state.processes, patience, interrupt)
+            if lock is not None:
+                return lock
+            yield Warned(f"the supervisor did not end within {patience:g} s and was killed")
+            _send(state.supervisor, signal.SIGKILL)
+        lock = yield from _await_lock(runtime, state.processes if state else [], _REAPER_PATIENCE, interrupt)
     if lock is None:
         raise MpError("the platform still runs and could not be stopped", "`mp ps` shows what is left")
     return lock
@@ -80,7 +83,9 @@ def _live_state(runtime: Path) -> RunningState | None:
     return None
 
 
-def _await_lock(runtime: Path, processes: list[RunningProcess], patience: float) -> Generator[Event, None, int | None]:
+def _await_lock(
+    runtime: Path, processes: list[RunningProcess], patience: float, interrupt: Interrupt
+) -> Generator[Event, None, int | None]:
     """Yield each process as it ends; return the lock once it is free, or None when patience is."""
     began = time.monotonic()
     waiting = [process for process in processes if process.alive]
@@ -92,6 +97,8 @@ def _await_lock(runtime: Path, processes: list[RunningProcess], patience: float)
                 yield ProcessStopped(process.name, process.role, time.monotonic() - began, killed=False)
         if lock is not None or time.monotonic() - began > patience:
             return lock
+        if interrupt.asked:
+            raise Interrupted("interrupted: the platform goes on stopping", "`mp ps` shows what is left of it")
         time.sleep(_GLANCE)
 
 

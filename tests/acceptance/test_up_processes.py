@@ -203,6 +203,23 @@ def test_down_stops_what_runs_in_another_terminal(terminal, platform):
     assert terminal.exit_code() == 0
 
 
+def test_down_says_what_becomes_of_what_it_does_not_wait_for(platform, mp_program, empty_home, processes_of):
+    supervisor = json.loads(platform(*START).stdout.splitlines()[-1])["supervisor"]
+    os.kill(supervisor, signal.SIGSTOP)  # it takes its time
+    try:
+        with subprocess.Popen(
+            [mp_program, "down"], cwd=platform.folder, env=empty_home, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as down:
+            assert json.loads(down.stdout.readline())["event"] == "stopping"
+            down.send_signal(signal.SIGINT)
+            _, errors = down.communicate(timeout=40)
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    told = b"mp: interrupted: the platform goes on stopping\n    `mp ps` shows what is left of it\n"
+    assert (down.returncode, errors) == (130, told)
+    eventually(lambda: not processes_of(platform.folder))
+
+
 def start(program: str, folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [program, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
