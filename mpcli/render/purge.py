@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterable
 
+from mpcli.errors import Interrupted
 from mpcli.render.console import print_json, print_line, print_note
 from mpcli.render.escape import escape_line
 from mpcli.render.message import duration
@@ -14,7 +15,7 @@ from mpcli.words import counted
 
 
 def show_purge(events: Iterable[PurgeEvent], as_json: bool) -> None:
-    """The plan on stderr, the result on stdout; also of what was done when it is interrupted."""
+    """The plan on stderr, the result on stdout; also of what was done when it fails. Raises `Interrupted`."""
     plan: PurgePlan | None = None
     try:
         for event in events:
@@ -23,6 +24,10 @@ def show_purge(events: Iterable[PurgeEvent], as_json: bool) -> None:
                 print_note(f"mp: {_plan(event)}")
             else:
                 _show(event, as_json)
+    except KeyboardInterrupt:
+        if plan is None:
+            raise
+        raise _interrupted(plan.summary) from None
     except BaseException:
         if plan is not None and plan.summary.removed:
             print_note(f"mp: {_summary(plan.summary)}")
@@ -43,9 +48,23 @@ def _show(summary: PurgeSummary, as_json: bool) -> None:
         return
     print_line(escape_line(_summary(summary)))
     if summary.backup:
-        # A dead letter goes to where it was before it died, and is run again.
-        again = "to run again what is saved" if summary.dead else "undo"
-        print_line(f"{again}: mp replay {escape_line(shlex.quote(_near(summary.backup)))} --keep-id")
+        print_line(escape_line(_again(summary)))
+
+
+def _again(summary: PurgeSummary) -> str:
+    # A dead letter goes to where it was before it died, and is run again.
+    again = "to run again what is saved" if summary.dead else "undo"
+    return f"{again}: mp replay {shlex.quote(_near(summary.backup))} --keep-id"
+
+
+def _interrupted(summary: PurgeSummary) -> Interrupted:
+    """What is gone and what is not."""
+    if not summary.removed and not summary.unsure:
+        copies = f"; what is in {_near(summary.backup)} is in the queue too" if summary.backup else ""
+        return Interrupted(f"interrupted: nothing was removed from {summary.queue}{copies}")
+    unsure = f", of {summary.unsure} more it is not known" if summary.unsure else ""
+    hint = _again(summary) if summary.backup else ""
+    return Interrupted(f"interrupted: {_summary(summary)}{unsure}, the others are in the queue", hint)
 
 
 def _near(path: str) -> str:

@@ -18,6 +18,7 @@ from mpcli.platform.layout import load_platform
 from mpcli.platform.root import state_folder
 from mpcli.recording.format import DEAD, TASK
 from mpcli.recording.writer import Writer
+from mpcli.runner.interrupt import Interrupt
 from mpcli.verbs.peek import Cost, Look, may_look
 from mpcli.verbs.queue_place import QueuePlace, held, is_dead, locate, traits_of
 from mpcli.verbs.replay.choice import Choice, Selector
@@ -52,15 +53,30 @@ class PurgePlan:
 
 
 class PurgeSummary:
-    """`removed` are gone from the queue, and in the file `backup` where there is one; `after` wait in it now."""
+    """`removed` are gone from the queue, and in the file `backup` where there is one; `after` wait in it now.
 
-    __slots__ = ("after", "backup", "before", "dead", "failure", "failures", "looked", "queue", "removed", "seconds")
+    Of `unsure` it is not known whether they are gone, when it was interrupted in the middle of that.
+    """
+
+    __slots__ = (
+        "after",
+        "backup",
+        "before",
+        "dead",
+        "failure",
+        "failures",
+        "looked",
+        "queue",
+        "removed",
+        "seconds",
+        "unsure",
+    )
 
     def __init__(self, queue: str, before: int) -> None:
         self.queue = queue
         self.dead = is_dead(queue)
         self.before = before
-        self.looked = self.removed = self.failures = 0
+        self.looked = self.removed = self.unsure = self.failures = 0
         self.after: int | None = None
         self.backup = self.failure = ""
         self.seconds = 0.0
@@ -219,12 +235,18 @@ class _Removal:
                 load_platform(self._runtime).make_runtime()
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._writer = self._stack.enter_context(Writer(path))
+            self._summary.backup = self._plan.backup
         return self._writer
 
     def _acknowledge(self, messages: list[Message]) -> None:
         if self._writer is not None:
             with _told(self._plan.backup):
                 self._writer.sync()
-            self._summary.backup = self._plan.backup
-        self._holding.ack(messages)
-        self._summary.removed += len(messages)
+        with Interrupt() as interrupt:
+            interrupt.arm()  # what was done is known then; who cannot wait for it asks twice
+            self._summary.unsure = len(messages)
+            self._holding.ack(messages)
+            self._summary.removed += len(messages)
+            self._summary.unsure = 0
+        if interrupt.asked:
+            raise KeyboardInterrupt

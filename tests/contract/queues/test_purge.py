@@ -1,13 +1,19 @@
 """`mp purge`: only what was counted, only what was meant, each one saved before it is gone."""
 
 import json
+import signal
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
-from mpcli.errors import MpError, NotFound, SafetyRefusal, UsageError
+from mpcli.errors import Interrupted, MpError, NotFound, SafetyRefusal, UsageError
 from mpcli.recording.reader import Reader
+from mpcli.render.purge import show_purge
 from mpcli.verbs.purge import PurgePlan, PurgeSummary, purge
 from mpcli.verbs.replay.choice import Choice
 
@@ -49,6 +55,46 @@ def test_only_what_matches_and_the_rest_keeps_its_place(here, tmp_path, mode, qu
     left = [here.number(message) for message in here.all_of(mode, queue)]
     assert left == list(range(0, 200, 2))
     assert saved(here, file) == [7, *range(200, 210), *(n for n in range(1, 200, 2) if n != 7)]
+
+
+@pytest.mark.parametrize(
+    ("moment", "told", "hint", "left"),
+    [
+        (
+            "Writer.write_messages return",
+            "nothing was removed from mplogin.sync; what is in some.mprec is in the queue too",
+            "",
+            20,
+        ),
+        ("Holding.ack call", "20 removed from mplogin.sync, saved in some.mprec", "undo: mp replay some.mprec", 0),
+    ],
+)
+def test_ctrl_c_between_saved_and_removed(here, monkeypatch, moment, told, hint, left) -> None:
+    monkeypatch.chdir(here.folder)
+    here.fill("sync", "mplogin.sync", 20)
+    with pytest.raises(Interrupted) as interrupted, pressed_at(moment):
+        show_purge(purge(here.folder, "mplogin.sync", Choice(), backup=Path("some.mprec"), yes=True), as_json=False)
+    assert interrupted.value.message.startswith(f"interrupted: {told}")
+    assert "some.mprec" in interrupted.value.message
+    assert interrupted.value.hint.startswith(hint)
+    assert saved(here, "some.mprec") == list(range(20))
+    here.await_total("sync", "mplogin.sync", left)
+
+
+@contextmanager
+def pressed_at(moment: str) -> Iterator[None]:
+    """Ctrl-C, once, at the call of a function of ours, or its return."""
+
+    def press(frame: FrameType, event: str, _argument: object) -> None:
+        if f"{frame.f_code.co_qualname} {event}" == moment:
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+
+    sys.setprofile(press)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
 
 
 def test_the_name_of_a_queue_is_no_path(here) -> None:
