@@ -148,7 +148,12 @@ class _Beside:
     def __init__(self, step: Step, folder: Path) -> None:
         self.step = step
         self._process = subprocess.Popen(
-            _command(step), cwd=folder, env=_environment(), stderr=subprocess.PIPE, text=True
+            _command(step),
+            cwd=folder,
+            env=_environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=_deaf,  # noqa: PLW1509 - there is no other thread
         )
 
     def first_words(self) -> str:
@@ -199,7 +204,13 @@ def _run(step: Step, folder: Path) -> object:
     stdout = subprocess.PIPE if step.captured else None
     try:
         done = subprocess.run(
-            _command(step), cwd=folder, env=_environment(), stdout=stdout, check=False, timeout=_STEP_DEADLINE
+            _command(step),
+            cwd=folder,
+            env=_environment(),
+            stdout=stdout,
+            check=False,
+            timeout=_STEP_DEADLINE,
+            preexec_fn=_deaf,
         )
     except subprocess.TimeoutExpired as error:
         raise _hangs(step) from error
@@ -228,6 +239,11 @@ def _command(step: Step) -> list[str]:
 def _environment() -> dict[str, str]:
     """Ours, without what would point the tour at another platform's brokers."""
     return {key: value for key, value in os.environ.items() if key not in ("MP_SYNC_URL", "MP_ASYNC_URL", "MP_PREFIX")}
+
+
+def _deaf() -> None:
+    """In a step's process: Ctrl-C in the terminal is for the tour, which ends the step and says so once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

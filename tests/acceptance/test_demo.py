@@ -30,6 +30,7 @@ def _start(mp_program: str, tmp_path: Path, empty_home: dict[str, str]) -> subpr
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -70,6 +71,20 @@ def test_interrupted_it_leaves_nothing_either(mp_program: str, tmp_path: Path, e
     while _processes_below(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert _processes_below(tmp_path) == []
+
+
+def test_ctrl_c_in_a_terminal_is_answered_once(mp_program: str, tmp_path: Path, empty_home: dict[str, str]) -> None:
+    """It goes to all that runs there, to the step's own process too."""
+    demo = _start(mp_program, tmp_path, empty_home)
+    while "$ mp new" not in demo.stdout.readline():
+        pass
+    deadline = time.monotonic() + 60
+    while not (steps := [command for command in _processes_below(tmp_path) if "mpcli new " in command]):
+        assert time.monotonic() < deadline
+    os.killpg(demo.pid, signal.SIGINT)
+    rest, _ = demo.communicate(timeout=60)
+    assert (demo.returncode, rest.count("interrupted")) == (130, 1), (steps, rest)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_killed_it_leaves_no_process(mp_program: str, tmp_path: Path, empty_home: dict[str, str]) -> None:
