@@ -73,7 +73,7 @@ class Handle:
             with self._waiting(self._name, self.id):
                 self._await(timeout)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{self.task} goes on; it is only not waited for") from None
+            raise KeyboardInterrupt(f"{self.task} goes on; it is only not waited for; its id is {self.id}") from None
         return self
 
     def _await(self, timeout: float | None) -> None:

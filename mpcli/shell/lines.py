@@ -14,10 +14,11 @@ from mpcli.shell.interrupts import Interrupts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mpcli.errors import Interrupted
+    from mpcli.errors import MpError
     from mpcli.verbs.checking import Checker
     from mpcli.verbs.follow import Follower
     from mpcli.wire.connection import Connection
+    from mpcli.wire.ongoing import Ongoing
     from mpcli.wire.open_caller import OpenCaller
 
 # How long it holds, in seconds, that a worker has a task: a loop of sends does not ask before each.
@@ -72,14 +73,22 @@ class Lines:
     ) -> object:
         """Call and wait. Ctrl-C gives it up: the KeyboardInterrupt that is raised says what becomes of the task."""
         caller = self._caller(url)
-        ongoing = caller.begin(name, args, kwargs, timeout=timeout, look=True)
+        ongoing: Ongoing | None = None
         try:
+            with self._interrupts.later():
+                ongoing = caller.begin(name, args, kwargs, timeout=timeout, look=True)
             with self._waiting(ongoing.name, ongoing.id):
                 return ongoing.result(nobody)
         except KeyboardInterrupt:
-            with self._interrupts.held():
-                told = caller.give_up([ongoing]).get(ongoing.id)
-            raise KeyboardInterrupt(_of_the_task(told) if told else "") from None
+            raise self._given_up(caller, name, ongoing) from None
+
+    def _given_up(self, caller: OpenCaller, name: TaskName, ongoing: Ongoing | None) -> KeyboardInterrupt:
+        """What becomes of a task that was handed over, or was not."""
+        if ongoing is None:
+            return KeyboardInterrupt(f"{name} was not sent")
+        with self._interrupts.held():
+            told = caller.give_up([ongoing]).get(ongoing.id)
+            return KeyboardInterrupt(_of_the_task(told or _over(ongoing)))
 
     def survey(self, url: str, name: TaskName, survey: Callable[[Connection], str]) -> str:
         """Ask, on a connection of its own, unless a worker had the task a few seconds ago."""
@@ -88,16 +97,28 @@ class Lines:
         key = url, str(name)
         if monotonic() - self._surveyed.get(key, -_SURVEYED) < _SURVEYED:
             return ""
-        with connect(url, name=f"mp shell {name}") as connection:
-            told = survey(connection)
+        try:
+            with connect(url, name=f"mp shell {name}") as connection:
+                told = survey(connection)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{name} was not sent") from None
         if not told:
             self._surveyed[key] = monotonic()
         return told
 
     def send(self, url: str, name: TaskName, args: list[object], kwargs: dict[str, object]) -> str:
         """Send, and wait until the broker has it. What its workers tell is listened to from before that."""
-        follower = self._follower(url)
-        task_id = self._caller(url).send(name, args, kwargs)
+        from mpcli.wire.celery_message import async_message
+
+        follower, caller = self._follower(url), self._caller(url)
+        ongoing: Ongoing | None = None
+        try:
+            message = async_message(str(name), args, kwargs)
+            with self._interrupts.later():
+                ongoing = caller.post(name, message)
+            task_id = str(ongoing.result())
+        except KeyboardInterrupt:
+            raise self._given_up(caller, name, ongoing) from None
         self._sent[task_id] = follower
         return task_id
 
@@ -138,7 +159,16 @@ class Lines:
             return self._callers[url]
 
 
-def _of_the_task(told: Interrupted) -> str:
+def _over(ongoing: Ongoing) -> MpError:
+    """For one that had come to its end when it was given up."""
+    from mpcli.wire.interruption import had_ended, interrupted_after_send
+
+    if ongoing.error is not None:
+        return ongoing.error
+    return had_ended(ongoing.name) if ongoing.replies else interrupted_after_send(ongoing.name, ongoing.id)
+
+
+def _of_the_task(told: MpError) -> str:
     """What became of it; that it was interrupted the shell says itself."""
     what = told.message.removeprefix("interrupted: ")
     return f"{what}; {told.hint}" if told.hint else what

@@ -271,7 +271,7 @@ class Attempt:
             if ended is not None:
                 raise Outcome(self.name.mode, task_id=sent, ended=ended).thrown_away(str(self.name)) from None
             if not sent:
-                raise
+                raise self._not_sent() from None
             raise Interrupted(
                 f"{self.name} is waited for no longer; it goes on", f"its id is {sent}; `mp tail` shows its end"
             ) from None
@@ -295,11 +295,14 @@ class Attempt:
                     sent = send(connection, self.name, args, kwargs, self.delay, self.hops)
             except KeyboardInterrupt:
                 if not sent:
-                    raise
+                    raise self._not_sent() from None
                 raise Outcome(self.name.mode, task_id=sent).thrown_away(str(self.name)) from None
         if told:
             self.note(told)
         return sent
+
+    def _not_sent(self) -> Interrupted:
+        return Interrupted(f"interrupted: {self.name} was not sent")
 
     def survey(self, connection: Connection) -> str:
         """Refuse a task that the workers do not have; what the caller should know, empty when one has it."""

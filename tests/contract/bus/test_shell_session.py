@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -289,6 +290,31 @@ def taken_back(session: Session, served, until_true, attempt: int) -> str:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     assert isinstance(event, Interrupted), event
     return event.text
+
+
+@pytest.mark.parametrize(
+    ("code", "moment", "fate"),
+    [
+        ("mpalpha.sync.add(1)", "OpenCaller._hand_over call", "mpalpha.sync.add "),
+        ("mpalpha.async.note('handed over')", "OpenCaller._hand_over return", "mpalpha.async.note"),
+        ("mpalpha.async.note('not sent')", "async_message call", "mpalpha.async.note was not sent"),
+    ],
+)
+def test_ctrl_c_as_a_task_is_handed_over_says_what_becomes_of_it(session: Session, code, moment, fate) -> None:
+    def press(frame: FrameType, event: str, _argument: object) -> None:
+        if f"{frame.f_code.co_qualname} {event}" == moment:
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+
+    assert value(session, "mpalpha.sync.add(1)") == 2  # what is imported at the first call is there
+    sys.setprofile(press)
+    try:
+        (event,) = session.run(code)
+    finally:
+        sys.setprofile(None)
+    assert isinstance(event, Interrupted), event
+    assert event.text.startswith(fate), event.text
+    assert "async" not in code or "its id is" in event.text or "not sent" in event.text
 
 
 def test_a_dead_broker_is_an_error_and_the_session_reconnects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
