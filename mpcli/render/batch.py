@@ -14,6 +14,7 @@ from mpcli.render.console import end_interrupted_line, print_note, rich_console
 from mpcli.render.message import outcome_as_dict
 from mpcli.verbs.batch_result import Result, Summary
 from mpcli.verbs.batch_run import Batch
+from mpcli.wire import aside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def _bar(summary: Summary) -> Iterator[Callable[[], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # rich would take stdout for the screen too, and print the results there.
     screen = rich_console(stderr=True)
-    with Progress(*columns, console=screen, transient=True, redirect_stdout=False) as progress:
+    progress = Progress(*columns, console=screen, transient=True, redirect_stdout=False)
+    aside.start(progress)  # which `with` would do too, and Ctrl-C might go to its thread
+    with progress:
         bar = progress.add_task(str(summary.name), total=summary.total)
 
         def advance() -> None:

@@ -27,6 +27,7 @@ from mpcli.render.replay_lines import (
 from mpcli.runner.interrupt import Interrupt
 from mpcli.verbs.replay import Ended, NotSent, Plan, Replayed, Sent, Summary
 from mpcli.verbs.replay.comparing import SAME, WORSE
+from mpcli.wire import aside
 
 
 def show_replay(events: Generator[Replayed, None, None], as_json: bool, again: str) -> int:
@@ -119,7 +120,7 @@ class _People:
             self._bar.stop()
         print_line(line)
         if self._bar is not None:
-            self._bar.start()
+            aside.start(self._bar)
 
     def _progress(self) -> None:
         plan = self._plan
@@ -128,7 +129,7 @@ class _People:
         if self._bar is None:
             self._bar = _bar()
             self._task = self._bar.add_task("sending", total=plan.selected)
-            self._bar.start()
+            aside.start(self._bar)
         self._bar.update(self._task, completed=plan.summary.selected - plan.summary.left)
 
     def end(self) -> None:

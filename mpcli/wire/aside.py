@@ -9,10 +9,16 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from threading import Thread
+    from typing import Protocol
+
+    class Startable(Protocol):
+        """A thread, or what has one: rich's progress bar."""
+
+        def start(self) -> None:
+            """Start it."""
 
 
-def start(thread: Thread) -> None:
+def start(thread: Startable) -> None:
     """Start a thread that is handed no signal meant for the main one. Processes that it starts would inherit that."""
     import signal
 
