@@ -34,6 +34,8 @@ def run_batch(task: str, options: CallOptions, given: list[str], *, concurrency:
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # the second Ctrl-C ends it at once
+        if not batch.has_begun:
+            raise KeyboardInterrupt
         batch.interrupt()
 
     signal.signal(signal.SIGINT, interrupt)

@@ -78,6 +78,8 @@ class Batch:
         total: int | None,
     ) -> None:
         self.summary = Summary(calls.name, total, journal.path if journal else "")
+        # Before, nothing is under way that `interrupt` would have to end.
+        self.has_begun = False
         self._calls = calls
         self._source = source
         self._journal = journal
@@ -108,6 +110,7 @@ class Batch:
                         self._outcomes = self._listen(stack, url)
                 except MpError as error:
                     self._end(error)
+                self.has_begun = True
                 aside.start(threading.Thread(target=self._read, name="mp batch input", daemon=True))
                 yield from self._run(caller)
                 self.summary.broken_off = self._source.broken_off

@@ -138,7 +138,8 @@ class Follower:
         if self._thread.is_alive():
             with suppress(OSError):
                 os.write(self._stop_write, b"x")
-            self._thread.join(2.0)
+            # One that is still at the door of a silent broker has made nothing there, and ends when it may not enter.
+            self._thread.join(2.0 if self._ready.is_set() else 0.0)
         with self.changed:
             descriptors, self._stop_read, self._stop_write = (self._stop_read, self._stop_write), -1, -1
             if not self._thread.is_alive():  # else it still looks at the pipe, which then ends with the process

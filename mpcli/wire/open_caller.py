@@ -38,6 +38,8 @@ from mpcli.wire.line import NEVER, Line
 from mpcli.wire.ongoing import Ongoing, Then
 
 CONFIRM_WAIT = 10.0
+# Seconds at most that closing takes while there is no connection.
+_AT_THE_DOOR = 0.3
 
 
 class OpenCaller:
@@ -139,7 +141,8 @@ class OpenCaller:
         if thread is None:
             self._close_pipe()
         elif thread is not threading.current_thread():
-            thread.join(timeout)
+            # While it waits at the door of a silent broker there is nobody to say goodbye to.
+            thread.join(timeout if self._line.connection is not None else min(timeout, _AT_THE_DOOR))
 
     def _hand_over(self, ongoing: Ongoing) -> Ongoing:
         ongoing.on_cancel = self._note_cancel

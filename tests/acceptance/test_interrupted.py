@@ -26,6 +26,7 @@ def silent() -> Iterator[socket.socket]:
         "call mplogin.sync.x --timeout 600",
         "call mplogin.async.x",
         "call mplogin.async.x --wait --timeout 600",
+        "call mplogin.sync.x --batch",
         "tail mplogin",
         "tail mplogin --record kept.mprec",
         "trace 3f2a9c1b --service mplogin",
