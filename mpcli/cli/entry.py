@@ -28,6 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     is_own_process = argv is None
     argv = sys.argv[1:] if argv is None else argv
     if is_own_process:
+        sys.unraisablehook = hear_again
         _prepare_streams()
     try:
         code = _quick(argv)
@@ -103,6 +104,20 @@ def _leave(code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def hear_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """For `sys.unraisablehook`: a Ctrl-C that came in the callback of a weak reference, as each import has one.
+
+    Python would print it and go on. The alarm raises it again, once this is left.
+    """
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
+        return
+    import signal
+
+    signal.signal(signal.SIGALRM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 0.001)
 
 
 def _hear_no_more() -> None:

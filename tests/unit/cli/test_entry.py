@@ -113,6 +113,28 @@ def test_mp_starts_by_its_name_by_its_path_and_by_links_to_it(tmp_path: Path, fo
         assert (done.returncode, done.stdout, done.stderr) == (0, f"mp {__version__}\n", ""), name
 
 
+SWALLOWED = """
+import signal, sys, time, weakref
+from mpcli.cli.entry import hear_again
+
+class Gone: ...
+
+sys.unraisablehook = hear_again
+gone = Gone()
+kept = weakref.ref(gone, lambda _: signal.raise_signal(signal.SIGINT))
+try:
+    del gone
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("heard")
+"""
+
+
+def test_ctrl_c_that_python_swallows_is_heard() -> None:
+    done = subprocess.run([sys.executable, "-c", SWALLOWED], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "heard\n", "")
+
+
 def test_ctrl_c_in_a_command_is_never_silent() -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
