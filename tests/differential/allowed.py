@@ -40,12 +40,6 @@ ALLOWED = (
         lambda operations, ours, theirs: operations[-1].what in _ENDS and sorted(ours) == sorted(theirs),
     ),
     Allowed(
-        "what is given back to a quorum queue of RabbitMQ is not put at its old place",
-        lambda operations, ours, theirs: (
-            any("x-delivery-count" in text for text in (ours, theirs)) and any(map(_gives_back, operations))
-        ),
-    ),
-    Allowed(
         "RabbitMQ forgets how long a message was to live when it reads it from the disk, where a lazy queue has all",
         lambda operations, ours, theirs: (
             "'x-queue-mode': 'lazy'" in str(list(map(str, operations)))
@@ -61,10 +55,6 @@ ALLOWED = (
 
 def _without_expiration(text: str) -> str:
     return re.sub(r", \('original-expiration', '[^']*'\)", "", text)
-
-
-def _gives_back(operation: Operation) -> bool:
-    return operation.what.startswith((*_ENDS, "settle", "basic.recover", "channel.close"))
 
 
 def allowed(operations: list[Operation], ours: str, theirs: str) -> str:

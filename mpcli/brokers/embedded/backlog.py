@@ -83,6 +83,24 @@ class Backlog:
         return entry
 
 
+class QuorumBacklog(Backlog):
+    """The waiting entries of a quorum queue: first what came back, in the order in which it did, then the others."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def _level_of(self, entry: Entry) -> deque[Entry]:  # noqa: ARG002 - they have no priority
+        return self._levels[1]
+
+    def restore(self, entries: list[Entry]) -> None:
+        """Entries that were handed out come back, behind those that did so before."""
+        self._levels[0].extend(entries)
+        self.count += len(entries)
+        self.size += sum(len(entry.message.body) for entry in entries)
+
+
 def _insert(level: deque[Entry], entry: Entry) -> None:
     low, high = 0, len(level)
     while low < high:

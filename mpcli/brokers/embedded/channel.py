@@ -239,7 +239,10 @@ class Channel:
         for _, queue, entry, consumer in deliveries:
             groups.setdefault((consumer.tag if consumer is not None else "", queue), []).append(entry)
         for (_, queue), entries in sorted(groups.items(), key=lambda group: group[0][0]):
-            (queue.requeue if requeue else queue.reject)(entries)
+            if requeue:
+                queue.requeue(entries, asked=True)
+            else:
+                queue.reject(entries)
         self.drain(deliveries)
 
     # -- the end ---------------------------------------------------------------------------------------------------
@@ -283,7 +286,7 @@ class Channel:
             by_queue.setdefault(queue, []).append(entry)
         self.unacked.clear()
         for queue, entries in by_queue.items():
-            queue.requeue(entries)
+            queue.requeue(entries, asked=False)
 
     def refuse(self, refusal: Refusal, method: int) -> None:
         """Close the channel because of what it asked for."""

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mpcli.brokers.embedded.arguments import QUORUM, Settings
-from mpcli.brokers.embedded.backlog import Backlog
+from mpcli.brokers.embedded.backlog import Backlog, QuorumBacklog
 from mpcli.brokers.embedded.consumers import Consumer, Consumers
 from mpcli.brokers.embedded.deadletter import dead_letter
 from mpcli.brokers.embedded.message import Entry, Message
@@ -47,7 +47,7 @@ class Queue:
         self.auto_delete = auto_delete
         self.arguments = arguments
         self.settings = Settings(arguments)
-        self.backlog = Backlog(self.settings.max_priority)
+        self.backlog = QuorumBacklog() if kind == QUORUM else Backlog(self.settings.max_priority)
         self.consumers = Consumers(self.settings.single_active)
         self.sources: set[Exchange] = set()
         self.deleted = False
@@ -179,8 +179,12 @@ class Queue:
         if entry.stored:
             self._journal.remove(entry)
 
-    def requeue(self, entries: list[Entry]) -> None:
-        """Handed out and come back: to the old place, or to the dead letters after too many times."""
+    def requeue(self, entries: list[Entry], *, asked: bool) -> None:
+        """Handed out and come back: to the old place, or to the dead letters after too many times.
+
+        `asked` says that the client gave them back, and did not just end: a quorum queue without a delivery limit then
+        puts them at its end, so that one that nobody can work on does not hold up the others.
+        """
         if self.deleted:
             for entry in entries:
                 self.forget(entry)
@@ -195,7 +199,11 @@ class Queue:
                 kept.append(entry)
                 if entry.stored:
                     self._journal.touch(entry)
-        self.backlog.restore(kept)
+        if asked and self.kind == QUORUM and limit is None:
+            for entry in kept:
+                self._put_last(entry)
+        else:
+            self.backlog.restore(kept)
         # What came back may be too much: a classic queue sees to that before it delivers, a quorum queue after.
         if self.settings.drops_head and self.kind != QUORUM:
             self._drop_head()
@@ -203,6 +211,15 @@ class Queue:
         self.drain()
         if self.settings.drops_head:
             self._drop_head()
+
+    def _put_last(self, entry: Entry) -> None:
+        stored = entry.stored
+        if stored:
+            self._journal.remove(entry)
+        entry.position = next(self._broker.positions)
+        if stored:
+            self._journal.add(self.journal_id, entry)
+        self.backlog.append(entry)
 
     def reject(self, entries: list[Entry]) -> None:
         """Refused by a consumer for good."""

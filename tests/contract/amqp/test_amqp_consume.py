@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from amqp_client import PATIENCE
 
 from mpcli.wire import methods as m
 
@@ -353,6 +356,27 @@ def test_a_quorum_queue_counts_deliveries(client) -> None:
     client.consume("dead", "dead")
     letter = client.expect("basic.deliver")
     assert letter.headers["x-death"][0]["reason"] == "delivery_limit"
+
+
+@pytest.mark.parametrize(
+    ("limit", "order"),
+    [({}, "1 3 2 0"), ({"delivery_limit": 5}, "2 0 1 3")],
+    ids=["without a limit", "with a delivery limit"],
+)
+def test_where_a_quorum_queue_puts_what_comes_back(connect, limit: dict[str, int], order: str) -> None:
+    client = connect(1, 2)
+    client.queue("q", durable=True, queue_type="quorum", **limit)
+    for number in range(4):
+        client.publish("", "q", b"%d" % number)
+    client.settled()
+    tags = [client.get("q", channel=2, no_ack=False).values[0] for _ in range(3)]
+    client.send(2, m.BASIC_NACK, tags[2], False, True)
+    client.send(2, m.BASIC_REJECT, tags[0], True)
+    client.call(2, m.CHANNEL_CLOSE, 200, "", 0, 0)
+    deadline = time.monotonic() + PATIENCE
+    while client.queue("q", passive=True)[1] < 4:
+        assert time.monotonic() < deadline
+    assert b" ".join(client.bodies("q")).decode() == order
 
 
 def test_global_prefetch_does_not_fit_quorum_queues(broker, client) -> None:
