@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
@@ -94,7 +96,7 @@ class Link(asyncio.BufferedProtocol):
         deaf = self.blocked or self.stalled
         self._silence = 0.0 if self.heard or deaf else self._silence + interval / 2
         if self._silence >= 2 * interval:
-            self.abort()
+            self._reset()
             return
         if not self._spoke and self.transport is not None:
             self.transport.write(frames.HEARTBEAT)
@@ -122,3 +124,10 @@ class Link(asyncio.BufferedProtocol):
         """Cut it off."""
         if self.transport is not None:
             self.transport.abort()
+
+    def _reset(self) -> None:
+        # As RabbitMQ does it: after a plain end the peer's next write would still succeed, into nothing.
+        if self.transport is not None:
+            at_once = struct.pack("ii", 1, 0)
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+            self.abort()

@@ -94,8 +94,10 @@ def test_heartbeats_are_sent(silent) -> None:
         silent.receive(0.5)
 
 
-def test_a_silent_client_is_cut_off(silent) -> None:
+def test_a_silent_client_is_cut_off_so_that_its_next_write_fails(silent) -> None:
     silent.end()
+    with pytest.raises(OSError, match=r"Broken pipe|reset"):
+        silent.send(0, m.CONNECTION_CLOSE_OK)
 
 
 def test_more_channels_than_agreed_are_refused(connect) -> None:
