@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpcli.brokers.embedded.exchange import Binding, Exchange
-from mpcli.brokers.embedded.journal import Journal, JournalFailed, NullJournal, StoredQueue
+from mpcli.brokers.embedded.journal import Journal
 from mpcli.brokers.embedded.journal_file import open_journal, start_anew
 from mpcli.brokers.embedded.limits import Limits
+from mpcli.brokers.embedded.null_journal import JournalFailed, NullJournal
 from mpcli.brokers.embedded.queue import Queue
 from mpcli.brokers.embedded.vhost import VHost
 from mpcli.errors import ProtocolError
@@ -22,6 +23,7 @@ from mpcli.wire.codec import Table
 if TYPE_CHECKING:
     from mpcli.brokers.embedded.channel import Channel
     from mpcli.brokers.embedded.connection import Connection
+    from mpcli.brokers.embedded.journal_rows import StoredQueue
     from mpcli.brokers.embedded.link import Link
 
 # Seconds after which the journal knows that a message was handed out. Most are acknowledged sooner.

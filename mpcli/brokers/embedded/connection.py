@@ -8,39 +8,21 @@ import logging
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from mpcli.brokers.embedded import handshake, publishing
-from mpcli.brokers.embedded.channel import Channel
+from mpcli.brokers.embedded import handshake
+from mpcli.brokers.embedded.channel_frames import channel_frame
 from mpcli.brokers.embedded.limits import FRAME_FUDGE, FRAME_MIN
 from mpcli.brokers.embedded.link import Link
-from mpcli.brokers.embedded.methods import HANDLERS
+from mpcli.brokers.embedded.odd_frames import NO_METHOD, known, snippet, strange_frame
 from mpcli.brokers.embedded.refusal import Refusal, as_binary
 from mpcli.errors import ProtocolError
 from mpcli.wire.codec import Table
-from mpcli.wire.frames import (
-    FRAME_BODY,
-    FRAME_END,
-    FRAME_HEADER,
-    FRAME_HEARTBEAT,
-    FRAME_METHOD,
-    FRAME_OVERHEAD,
-    PROTOCOL_HEADER,
-)
-from mpcli.wire.methods import (
-    BASIC_PUBLISH,
-    CHANNEL_CLOSE,
-    CHANNEL_CLOSE_OK,
-    CHANNEL_OPEN,
-    CHANNEL_OPEN_OK,
-    CONNECTION_BLOCKED,
-    CONNECTION_CLOSE,
-    CONNECTION_CLOSE_OK,
-    CONNECTION_UNBLOCKED,
-    Method,
-    method_of,
-)
+from mpcli.wire.frames import FRAME_END, FRAME_HEARTBEAT, FRAME_METHOD, FRAME_OVERHEAD, PROTOCOL_HEADER
+from mpcli.wire.methods import CONNECTION_BLOCKED, CONNECTION_CLOSE, CONNECTION_CLOSE_OK, CONNECTION_UNBLOCKED
 
 if TYPE_CHECKING:
     from mpcli.brokers.embedded.broker import Broker
+    from mpcli.brokers.embedded.channel import Channel
+    from mpcli.brokers.embedded.publishing import Assembly
     from mpcli.brokers.embedded.queue import Queue
     from mpcli.brokers.embedded.vhost import VHost
 
@@ -62,7 +44,9 @@ class Connection(Link):
         self.heartbeat = 0
         self.channel_max = broker.limits.channel_max
         self.channels: dict[int, Channel] = {}
-        self.assembling: dict[int, publishing.Assembly] = {}
+        self.assembling: dict[int, Assembly] = {}
+        # Bytes of the bodies in them.
+        self.unfinished = 0
         self.publishers: dict[Channel, None] = {}
         self.exclusive_queues: set[Queue] = set()
         self._pending = b""
@@ -184,7 +168,7 @@ class Connection(Link):
 
     def _frame(self, kind: int, number: int, payload: bytes) -> None:
         if number and self.state == "running":
-            self._channel_frame(kind, number, payload)
+            channel_frame(self, kind, number, payload)
         elif self.state == "closing":
             if number == 0 and kind == FRAME_METHOD:
                 self._while_closing(payload)
@@ -193,12 +177,12 @@ class Connection(Link):
         elif number == 0 and kind == FRAME_HEARTBEAT and not payload:
             pass
         elif number == 0:
-            raise _strange_frame(kind, payload)
+            raise strange_frame(kind, payload)
         else:
-            raise Refusal("UNEXPECTED_FRAME", f"type {kind}, {_snippet(payload)}", _NO_METHOD)
+            raise Refusal("UNEXPECTED_FRAME", f"type {kind}, {snippet(payload)}", NO_METHOD)
 
     def _connection_method(self, payload: bytes) -> None:
-        method = _known(payload)
+        method = known(payload)
         if method is CONNECTION_CLOSE and self.state == "running":
             self._release()
             self.send(CONNECTION_CLOSE_OK.frame(0))
@@ -221,85 +205,6 @@ class Connection(Link):
         elif payload[:4] == CONNECTION_CLOSE.prefix:
             self.send(CONNECTION_CLOSE_OK.frame(0))
             self.hang_up()
-
-    # -- channels --------------------------------------------------------------------------------------------------
-
-    def _channel_frame(self, kind: int, number: int, payload: bytes) -> None:
-        channel = self.channels.get(number)
-        if channel is None:
-            self._open_channel(kind, number, payload)
-            return
-        try:
-            if number in self.assembling:
-                self._content_frame(channel, kind, payload)
-            elif kind != FRAME_METHOD or len(payload) < 4:
-                raise _strange_frame(kind, payload, on_channel=True)
-            elif payload.startswith(BASIC_PUBLISH.prefix):
-                self.assembling[number] = publishing.Assembly(payload, self.broker.limits.message)
-            elif channel.closing:
-                self._on_closing_channel(channel, payload)
-            else:
-                self._channel_method(channel, payload)
-        except Refusal as refusal:
-            method = int.from_bytes(payload[:4], "big") if refusal.method is None else refusal.method
-            if refusal.hard:
-                refusal.method = method
-                raise
-            channel.refuse(refusal, method)
-
-    def _content_frame(self, channel: Channel, kind: int, payload: bytes) -> None:
-        assembly = self.assembling[channel.number]
-        if kind == FRAME_HEADER:
-            whole = assembly.header_came(payload)
-        elif kind == FRAME_BODY:
-            whole = assembly.body_came(payload)
-        else:
-            raise assembly.unexpected()
-        if whole:
-            del self.assembling[channel.number]
-            if not channel.closing:
-                publishing.publish(channel, assembly)
-
-    def _open_channel(self, kind: int, number: int, payload: bytes) -> None:
-        if kind != FRAME_METHOD or len(payload) < 4:
-            raise _strange_frame(kind, payload, on_channel=True)
-        count = len(self.channels)
-        if count >= self.channel_max:
-            raise Refusal(
-                "NOT_ALLOWED",
-                f"number of channels opened ({count}) has reached the negotiated channel_max ({self.channel_max})",
-                _NO_METHOD,
-            )
-        method = _known(payload)
-        if method is not CHANNEL_OPEN:
-            raise Refusal("CHANNEL_ERROR", "expected 'channel.open'", method.id)
-        self.channels[number] = Channel(self, number)
-        self.send(CHANNEL_OPEN_OK.frame(number))
-
-    def _on_closing_channel(self, channel: Channel, payload: bytes) -> None:
-        if payload.startswith(CHANNEL_CLOSE_OK.prefix):
-            del self.channels[channel.number]
-        elif payload.startswith(CHANNEL_CLOSE.prefix):
-            self.send(CHANNEL_CLOSE_OK.frame(channel.number))
-        elif payload.startswith(CHANNEL_OPEN.prefix):
-            raise Refusal("CHANNEL_ERROR", "second 'channel.open' seen")
-
-    def _channel_method(self, channel: Channel, payload: bytes) -> None:
-        method = _known(payload)
-        if method is CHANNEL_CLOSE:
-            channel.release()
-            del self.channels[channel.number]
-            self.publishers.pop(channel, None)
-            self.send(CHANNEL_CLOSE_OK.frame(channel.number))
-            return
-        handler = HANDLERS.get(method.id)
-        if handler is None:
-            raise Refusal("COMMAND_INVALID", "unimplemented method", method.id)
-        try:
-            values = method.decode(payload)
-        except ProtocolError as error:
-            raise Refusal("FRAME_ERROR", f"cannot decode {as_binary(payload[4:])}", method.id) from error
-        handler(channel, *values)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -333,7 +238,7 @@ class Connection(Link):
 
     def _lost_sync(self, kind: int, payload: bytes, detail: str) -> None:
         # What follows in the stream is not frames: say why, and read no more.
-        refusal = Refusal("FRAME_ERROR", f"type {kind}, {_snippet(payload)}: {detail}")
+        refusal = Refusal("FRAME_ERROR", f"type {kind}, {snippet(payload)}: {detail}")
         self.refuse(refusal, 0)
         self.state = "closed"
         self.hang_up(self.broker.limits.silence)
@@ -347,6 +252,7 @@ class Connection(Link):
             channel.release()
         self.channels.clear()
         self.assembling.clear()
+        self.unfinished = 0
         for queue in list(self.exclusive_queues):
             queue.vhost.delete_queue(queue)
 
@@ -385,28 +291,3 @@ class Connection(Link):
             self.broker.let_go_on(self)
             seconds = self.broker.limits.closing if patience is None else patience
             self.set_deadline(seconds, self.abort)
-
-
-# A refusal that is nobody's method in particular says class 0, method 0.
-_NO_METHOD = 0
-
-
-def _known(payload: bytes) -> Method:
-    try:
-        return method_of(payload)
-    except ProtocolError as error:
-        raise Refusal("COMMAND_INVALID", "unknown method", _NO_METHOD) from error
-
-
-def _strange_frame(kind: int, payload: bytes, *, on_channel: bool = False) -> Refusal:
-    """What is wrong with a frame that is no method where a method was due."""
-    content = (kind == FRAME_HEADER and len(payload) >= 12) or kind == FRAME_BODY
-    if content and on_channel:
-        return Refusal("UNEXPECTED_FRAME", "expected method frame, got non method frame instead", _NO_METHOD)
-    if content or (kind == FRAME_HEARTBEAT and not payload):
-        return Refusal("UNEXPECTED_FRAME", f"type {kind}, {_snippet(payload)}", _NO_METHOD)
-    return Refusal("FRAME_ERROR", f"type {kind}, {_snippet(payload)}: unknown_frame", _NO_METHOD)
-
-
-def _snippet(payload: bytes) -> str:
-    return f"{'all' if len(payload) <= 16 else 'first 16'} octets = {as_binary(payload[:16])}"

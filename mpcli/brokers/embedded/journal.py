@@ -11,8 +11,9 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from mpcli.brokers.embedded.message import Entry, Message, address_of
-from mpcli.errors import BrokerUnavailable
+from mpcli.brokers.embedded.journal_rows import StoredQueue, binding_row, entry_of, message_row, name_of, stored_name
+from mpcli.brokers.embedded.message import Entry
+from mpcli.brokers.embedded.null_journal import JournalFailed, NullJournal
 from mpcli.wire.codec import Table, decode_table, encode_table
 
 if TYPE_CHECKING:
@@ -20,72 +21,6 @@ if TYPE_CHECKING:
     from mpcli.brokers.embedded.queue import Queue
 
 _INSERT = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?)"
-_KEY_SEPARATOR = "\n"
-
-
-class StoredQueue:
-    """A queue as it stands in the journal."""
-
-    __slots__ = ("arguments", "auto_delete", "id", "kind", "name", "vhost")
-
-    def __init__(self, row: tuple[int, str, str, str, int, bytes]) -> None:
-        self.id, self.vhost, self.name, self.kind, auto_delete, arguments = row
-        self.auto_delete = bool(auto_delete)
-        self.arguments: Table = decode_table(arguments)[0]
-
-
-class JournalFailed(BrokerUnavailable):
-    """The journal cannot be written. A broker that cannot keep its promises stops."""
-
-
-class NullJournal:
-    """For a broker without a data folder: nothing survives, so nothing is written."""
-
-    pending = False
-    on_failure: Callable[[JournalFailed], None]
-
-    def add(self, queue: int, entry: Entry) -> None:
-        """A message came into a durable queue."""
-
-    def remove(self, entry: Entry) -> None:
-        """A message is done with."""
-
-    def touch(self, entry: Entry) -> None:
-        """A message was handed out: after a crash it counts as redelivered."""
-
-    def commit(self) -> None:
-        """Make everything so far survive."""
-
-    def commit_touched(self) -> None:
-        """Make what `touch` said survive."""
-
-    def close(self) -> None:
-        """Commit and let go of the file."""
-
-    def save_vhost(self, name: str) -> None:
-        """A virtual host was added."""
-
-    def delete_vhost(self, name: str) -> None:
-        """A virtual host and all in it are gone."""
-
-    def save_exchange(self, vhost: str, exchange: Exchange) -> None:
-        """A durable exchange was declared."""
-
-    def delete_exchange(self, vhost: str, name: str) -> None:
-        """An exchange is gone, and its bindings."""
-
-    def save_binding(self, vhost: str, source: str, binding: Binding) -> None:
-        """Two durable things were bound."""
-
-    def delete_binding(self, vhost: str, source: str, binding: Binding) -> None:
-        """They were unbound."""
-
-    def save_queue(self, vhost: str, queue: Queue) -> int:  # noqa: ARG002 - the names are the interface's
-        """A durable queue was declared. Returns its number, 0 when it is not kept."""
-        return 0
-
-    def delete_queue(self, vhost: str, queue: Queue) -> None:
-        """A queue is gone, and its messages and bindings."""
 
 
 class Journal(NullJournal):
@@ -157,7 +92,7 @@ class Journal(NullJournal):
 
     def _commit(self, db: sqlite3.Connection) -> None:
         if self._added:
-            db.executemany(_INSERT, [_row(queue, entry) for queue, entry in self._added.values()])
+            db.executemany(_INSERT, [message_row(queue, entry) for queue, entry in self._added.values()])
             self._added.clear()
         if self._removed:
             db.executemany("DELETE FROM message WHERE id BETWEEN ? AND ?", _runs(sorted(self._removed)))
@@ -218,7 +153,7 @@ class Journal(NullJournal):
         """Write it."""
         values = (
             vhost,
-            _text(exchange.name),
+            stored_name(exchange.name),
             exchange.kind,
             exchange.auto_delete,
             exchange.internal,
@@ -228,7 +163,7 @@ class Journal(NullJournal):
 
     def delete_exchange(self, vhost: str, name: str) -> None:
         """Delete it and its bindings."""
-        key = (vhost, _text(name))
+        key = (vhost, stored_name(name))
         self._write(
             ("DELETE FROM exchange WHERE vhost = ? AND name = ?", key),
             ("DELETE FROM binding WHERE vhost = ? AND source = ?", key),
@@ -237,7 +172,7 @@ class Journal(NullJournal):
 
     def save_binding(self, vhost: str, source: str, binding: Binding) -> None:
         """Write it."""
-        self._write(("INSERT OR IGNORE INTO binding VALUES (?,?,?,?,?,?)", _binding_row(vhost, source, binding)))
+        self._write(("INSERT OR IGNORE INTO binding VALUES (?,?,?,?,?,?)", binding_row(vhost, source, binding)))
 
     def delete_binding(self, vhost: str, source: str, binding: Binding) -> None:
         """Delete it."""
@@ -245,7 +180,7 @@ class Journal(NullJournal):
             "DELETE FROM binding WHERE vhost = ? AND source = ? AND kind = ? AND destination = ? AND key = ?"
             " AND arguments = ?"
         )
-        self._write((sql, _binding_row(vhost, source, binding)))
+        self._write((sql, binding_row(vhost, source, binding)))
 
     def save_queue(self, vhost: str, queue: Queue) -> int:
         """Write it. Returns its number."""
@@ -253,7 +188,7 @@ class Journal(NullJournal):
         values = (
             self._last_queue,
             vhost,
-            _text(queue.name),
+            stored_name(queue.name),
             queue.kind,
             queue.auto_delete,
             encode_table(queue.arguments),
@@ -267,7 +202,7 @@ class Journal(NullJournal):
             ("DELETE FROM queue WHERE id = ?", (queue.journal_id,)),
             (
                 "DELETE FROM binding WHERE vhost = ? AND kind = 'queue' AND destination = ?",
-                (vhost, _text(queue.name)),
+                (vhost, stored_name(queue.name)),
             ),
         )
 
@@ -280,34 +215,27 @@ class Journal(NullJournal):
     def exchanges(self) -> Iterator[tuple[str, str, str, bool, bool, Table]]:
         """Virtual host, name, type, auto-delete, internal, arguments of each exchange."""
         for vhost, name, kind, auto_delete, internal, arguments in self._db.execute("SELECT * FROM exchange"):
-            yield vhost, _name(name), kind, bool(auto_delete), bool(internal), decode_table(arguments)[0]
+            yield vhost, name_of(name), kind, bool(auto_delete), bool(internal), decode_table(arguments)[0]
 
     def queues(self) -> list[StoredQueue]:
         """The queues, in the order of their declaration."""
         rows = self._db.execute("SELECT id, vhost, name, kind, auto_delete, arguments FROM queue ORDER BY id")
         stored = [StoredQueue(row) for row in rows]
         for queue in stored:
-            queue.name = _name(queue.name)
+            queue.name = name_of(queue.name)
         return stored
 
     def bindings(self) -> Iterator[tuple[str, str, str, str, str, Table]]:
         """Virtual host, source, kind and name of the destination, key, arguments of each binding."""
         for vhost, source, kind, destination, key, arguments in self._db.execute("SELECT * FROM binding"):
-            yield vhost, _name(source), kind, _name(destination), _name(key), decode_table(arguments)[0]
+            yield vhost, name_of(source), kind, name_of(destination), name_of(key), decode_table(arguments)[0]
 
     def messages(self) -> Iterator[tuple[int, Entry]]:
         """The number of the queue and the entry of each message, in order."""
         # A queue that was deleted may have left some that were unacknowledged then.
         self._write(("DELETE FROM message WHERE queue NOT IN (SELECT id FROM queue)", ()))
         for row in self._db.execute("SELECT * FROM message ORDER BY id"):
-            position, queue, exchange, key, extra_keys, persistent, priority, expires, count, header, body = row
-            exchange, key = _name(exchange), _name(key)
-            message = Message(exchange, key, address_of(exchange, key), header, body)
-            message.persistent, message.priority = bool(persistent), priority
-            message.extra_keys = tuple(_name(extra_keys).split(_KEY_SEPARATOR)) if extra_keys else ()
-            entry = Entry(message, position, expires, count)
-            entry.stored = True
-            yield queue, entry
+            yield entry_of(row)
 
 
 def _raise(failure: JournalFailed) -> None:
@@ -323,38 +251,3 @@ def _runs(positions: list[int]) -> Iterator[tuple[int, int]]:
             first = position
         last = position
     yield first, last
-
-
-def _row(queue: int, entry: Entry) -> tuple[object, ...]:
-    message = entry.message
-    return (
-        entry.position,
-        queue,
-        _text(message.exchange),
-        _text(message.key),
-        _text(_KEY_SEPARATOR.join(message.extra_keys)),
-        message.persistent,
-        message.priority,
-        entry.expires,
-        entry.count,
-        message.header,
-        message.body,
-    )
-
-
-def _binding_row(vhost: str, source: str, binding: Binding) -> tuple[object, ...]:
-    kind, destination, key, arguments = binding.identity
-    return vhost, _text(source), kind, _text(destination), _text(key), arguments
-
-
-def _text(name: str) -> str | bytes:
-    # SQLite's text is UTF-8; a name that is not is kept as bytes.
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return name.encode("utf-8", "surrogateescape")
-    return name
-
-
-def _name(stored: str | bytes) -> str:
-    return stored.decode("utf-8", "surrogateescape") if isinstance(stored, bytes) else stored

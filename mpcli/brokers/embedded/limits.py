@@ -13,7 +13,8 @@ class Limits:
 
     `handshake` is the time until a connection is open, `closing` until the client has answered a close, `silence` until
     the socket of a client that does not speak AMQP is cut off. `memory` is the mark of bytes held in messages above
-    which publishers are blocked until it sinks again. `unread` is what a client may leave unread before no more of what
+    which publishers are blocked until it sinks again; messages of which a part is still to come may hold as much, and
+    one of the largest, on each connection. `unread` is what a client may leave unread before no more of what
     it asks for is carried out: more than a message, so that deliveries alone, which stop much earlier, never reach it.
     """
 

@@ -76,6 +76,8 @@ class Queue:
                 dead_letter(self, message, "maxlen")
             return ROUTED | REJECTED
         entry = Entry(message, next(self._broker.positions), self._expires(message))
+        # The whole message in each queue, though entries of several queues share its bytes, as in RabbitMQ: what is
+        # held is never more than what is counted, and nobody need know who else has it.
         self._broker.memory += message.size
         consumer = None if self.backlog.count else self.consumers.next_ready()
         if consumer is not None and consumer.no_ack:

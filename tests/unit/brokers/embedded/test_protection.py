@@ -24,7 +24,7 @@ from mpcli.brokers.embedded import DevBroker
 from mpcli.brokers.embedded.limits import Limits
 from mpcli.errors import BrokerUnavailable
 from mpcli.wire import methods as m
-from mpcli.wire.frames import PROTOCOL_HEADER, encode_content
+from mpcli.wire.frames import FRAME_OVERHEAD, PROTOCOL_HEADER, encode_content
 
 DOUBLER = """
 import os
@@ -152,6 +152,28 @@ def test_a_publisher_that_waits_for_room_is_heard_when_it_answers_the_administra
         publisher.end()
         assert broker.queues() == {"q": 1}
         publisher.close()
+
+
+def test_what_comes_in_part_on_many_channels_has_a_bound() -> None:
+    body, frame, most = bytes(900_000), 100_000, 1_000_000
+    with DevBroker(limits=Limits(memory=most, message=most)) as broker:
+        client = Client("127.0.0.1", broker.port).handshake("guest", "guest", "/")
+        messages = [
+            m.BASIC_PUBLISH.frame(channel, "", "nowhere", False, False)
+            + encode_content(channel, b"\0\0", body, frame + FRAME_OVERHEAD)
+            for channel in (1, 2, 3, 4)
+        ]
+        rest = 3 * (frame + FRAME_OVERHEAD)
+        for channel in (1, 2, 3, 4):
+            client.open(channel)
+        for _ in range(3):  # 1.8 MB in part, again and again
+            client.send_bytes(b"".join(message[:-rest] for message in messages[:3]))
+            client.send_bytes(b"".join(message[-rest:] for message in messages[:3]))
+            client.settled()
+        client.send_bytes(b"".join(message[:-rest] for message in messages))
+        refusal = client.refused()
+        assert (refusal.scope, refusal.code, refusal.method) == ("connection", 506, (60, 40))
+        client.close()
 
 
 def test_a_consumer_that_does_not_read_does_not_fill_the_memory(broker: DevBroker, connect) -> None:
