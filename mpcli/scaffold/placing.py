@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mpcli.errors import MpError, UsageError
+from mpcli.wire.aside import later
 
 _PREFIX = ".mp-new-"
 
@@ -49,11 +50,12 @@ def place(staged: Path, root: Path, names: list[str]) -> None:
     """Move each name from `staged` to `root`; on any failure, Ctrl-C included, take back those that were moved."""
     placed: list[Path] = []
     try:
-        for name in names:
-            target = root / name
-            _claim(target, is_folder=(staged / name).is_dir())
-            placed.append(target)
-            os.replace(staged / name, target)
+        with later():  # what was claimed is in the list before it has to be taken back
+            for name in names:
+                target = root / name
+                _claim(target, is_folder=(staged / name).is_dir())
+                placed.append(target)
+                os.replace(staged / name, target)
     except BaseException:
         for target in placed:
             _remove(target)

@@ -37,16 +37,6 @@ class Interrupts:
         finally:
             self._is_running = before
 
-    @staticmethod
-    @contextmanager
-    def later() -> Iterator[None]:
-        """The little that must be whole before Ctrl-C is heard: it is raised at the end, with what was done known."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
     @contextmanager
     def held(self) -> Iterator[None]:
         """The little that is still to be done when Ctrl-C has come: another one is not heard."""

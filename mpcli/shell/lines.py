@@ -11,6 +11,7 @@ from mpcli.bus.naming import Mode, TaskName
 from mpcli.platform.contexts import Context, Endpoint
 from mpcli.shell.handle import Handle, Waiting
 from mpcli.shell.interrupts import Interrupts
+from mpcli.wire.aside import later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Lines:
         caller = self._caller(url)
         ongoing: Ongoing | None = None
         try:
-            with self._interrupts.later():
+            with later():
                 ongoing = caller.begin(name, args, kwargs, timeout=timeout, look=True)
             with self._waiting(ongoing.name, ongoing.id):
                 return ongoing.result(nobody)
@@ -114,7 +115,7 @@ class Lines:
         ongoing: Ongoing | None = None
         try:
             message = async_message(str(name), args, kwargs)
-            with self._interrupts.later():
+            with later():
                 ongoing = caller.post(name, message)
             task_id = str(ongoing.result())
         except KeyboardInterrupt:

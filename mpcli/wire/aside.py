@@ -7,6 +7,9 @@ over (seen with Linux 6.18, once in some thirty times). Sources: signal(7); Pyth
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
@@ -27,5 +30,18 @@ def start(thread: Startable) -> None:
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def later() -> Iterator[None]:
+    """The little that must be whole before Ctrl-C is heard: it is raised at the end, with what was done known."""
+    import signal
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

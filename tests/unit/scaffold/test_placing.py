@@ -1,6 +1,9 @@
 """Complete or not at all, and what is there is never touched."""
 
+import signal
+import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -34,6 +37,26 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, error: BaseException) ->
         interrupted()
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", ["_claim call", "_claim return", "place return"])
+def test_ctrl_c_as_it_is_placed_leaves_nothing_or_all(tmp_path: Path, moment: str) -> None:
+    def press(frame: FrameType, event: str, _argument: object) -> None:
+        if f"{frame.f_code.co_name} {event}" == moment:
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+
+    def interrupted() -> None:
+        with staging(tmp_path) as folder:
+            stage(folder)
+            sys.setprofile(press)
+            place(folder, tmp_path, ["mp.toml", "mplogin"])
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert sys.getprofile() is None  # it was pressed
+    there = sorted(path.name for path in tmp_path.iterdir())
+    assert there == (["mp.toml", "mplogin"] if moment == "place return" else [])
 
 
 def test_a_full_disk_is_told_as_it_is(tmp_path: Path) -> None:
