@@ -34,21 +34,35 @@ def main(argv: list[str] | None = None) -> int:
         code = _quick(argv)
         if code is not None and is_own_process:
             _leave(code)
-        return _by_typer(argv, is_own_process) if code is None else code
+        return _by_typer(argv) if code is None else code
     except KeyboardInterrupt:
-        sys.stderr.write("\nmp: interrupted\n")
-        return 130
+        return _interrupted()
     except BrokenPipeError:
         # The reader of the pipe went away (`mp ... | head`): nothing to say, and nowhere to say it.
         _give_up_stdout()
         return 0
     except Exception as error:  # noqa: BLE001 - the one place that turns every error into two lines and a code
+        if is_interrupt(error):
+            return _interrupted()
         code = _report(error, "--debug" in argv or bool(os.environ.get("MP_DEBUG")))
         try:
             sys.stdout.flush()
         except OSError:  # a full disk: it was told, and need not be told again when the interpreter ends
             _give_up_stdout()
         return code
+    finally:
+        if is_own_process:
+            _hear_no_more()
+
+
+def _interrupted() -> int:
+    sys.stderr.write("\nmp: interrupted\n")
+    return 130
+
+
+def is_interrupt(error: Exception) -> bool:
+    """Whether it is a Ctrl-C in disguise: as a class was made, in `__set_name__`, until Python 3.11."""
+    return isinstance(error, RuntimeError) and isinstance(error.__cause__, KeyboardInterrupt)
 
 
 def _give_up_stdout() -> None:
@@ -127,13 +141,11 @@ def _hear_no_more() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _by_typer(argv: list[str], is_own_process: bool) -> int:
+def _by_typer(argv: list[str]) -> int:
     from mpcli.cli.app import run_typer
 
     code = run_typer([word for word in argv if word != "--debug"])
     sys.stdout.flush()  # here, where a reader that went away is expected, and not at the interpreter's end
-    if is_own_process:
-        _hear_no_more()
     return code
 
 

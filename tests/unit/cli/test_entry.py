@@ -11,7 +11,7 @@ import typer
 
 from mpcli import __version__, cli
 from mpcli.cli.app import run_command
-from mpcli.cli.entry import main
+from mpcli.cli.entry import is_interrupt, main
 
 HEAVY = ("typer", "pydantic", "rich", "prompt_toolkit", "celery", "kombu", "amqp", "cookiecutter", "asyncio", "ssl")
 
@@ -133,6 +133,17 @@ except KeyboardInterrupt:
 def test_ctrl_c_that_python_swallows_is_heard() -> None:
     done = subprocess.run([sys.executable, "-c", SWALLOWED], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "heard\n", "")
+
+
+def test_ctrl_c_as_a_class_is_made_is_one() -> None:
+    class Named:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, RuntimeError)) as raised:
+        type("Owner", (), {"named": Named()})
+    assert isinstance(raised.value, KeyboardInterrupt) or is_interrupt(raised.value)
+    assert not is_interrupt(RuntimeError("another one"))
 
 
 def test_ctrl_c_in_a_command_is_never_silent() -> None:
