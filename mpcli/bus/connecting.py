@@ -1,4 +1,4 @@
-"""Opening a connection to a broker, fast or with an error that says what is wrong."""
+"""Opening a connection to a broker, fast or with an error that says what is wrong; what a broker's no means."""
 
 from __future__ import annotations
 
@@ -114,3 +114,12 @@ def publish_error(error: BaseException, exchange: str, place: str) -> BrokerErro
             "`mp tasks` lists the ones there are; a service appears when its worker or `mp up` first starts",
         )
     return broker_error(error, place, f"a message to {exchange}")
+
+
+def return_error(task: str, exchange: str) -> UnknownService:
+    """What it means that the broker gave a message of this task back."""
+    queue = task.rpartition(".")[0]
+    return UnknownService(
+        f"{task} reaches no queue: {exchange} is there, its queue {queue} is not, or is not bound",
+        f"start a worker of {queue} once: it declares the queue",
+    )

@@ -23,12 +23,12 @@ from typing import Any
 
 from amqp.exceptions import AMQPError, ChannelError
 
-from mpcli.bus.connecting import CONNECT_TIMEOUT, HEARTBEAT, broker_error, connect, publish_error
+from mpcli.bus.connecting import CONNECT_TIMEOUT, HEARTBEAT, broker_error, connect, publish_error, return_error
 from mpcli.bus.inbox import Command, Inbox
 from mpcli.bus.messages import is_final
 from mpcli.bus.outlet import Outgoing, Outlet
 from mpcli.bus.urls import address
-from mpcli.errors import BrokerUnreachable, MpError, UnknownService
+from mpcli.errors import BrokerUnreachable, MpError
 
 _BROKEN = (AMQPError, OSError, StructError, ValueError, IndexError, AttributeError)
 _TICK = HEARTBEAT / 4
@@ -249,13 +249,7 @@ class Link:
             if one.task_id == task_id:
                 outgoing = one
         if outgoing is not None:
-            queue = outgoing.name.rpartition(".")[0]
-            outgoing.fail(
-                UnknownService(
-                    f"{outgoing.name} reaches no queue: {exchange} is there, its queue {queue} is not, or is not bound",
-                    f"start a worker of {queue} once: it declares the queue",
-                )
-            )
+            outgoing.fail(return_error(outgoing.name, exchange))
 
     def _on_outlet_closed(self, outlet: Outlet, error: Any) -> None:
         self._outlets.pop(outlet.exchange, None)

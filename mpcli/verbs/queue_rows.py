@@ -10,9 +10,8 @@ from mpcli.platform.contexts import Context
 from mpcli.verbs.queue_place import is_dead, told
 from mpcli.wire.connection import Connection
 from mpcli.wire.handshake import connect
-from mpcli.wire.holding import Counts
 from mpcli.wire.management import OFF, Management, NoManagement, QueueFacts
-from mpcli.wire.queue_counts import QueueCounter
+from mpcli.wire.queue_counts import Counts, QueueCounter
 from mpcli.wire.url import BrokerUrl
 
 

@@ -26,8 +26,8 @@ What is behind it was measured on RabbitMQ 3.10 and holds for the embedded broke
   right before the end 1,967 came back.
 - Going back sets `redelivered` and, on a quorum queue, adds 1 to `x-delivery-count`; one that is then above the
   queue's delivery limit becomes a dead letter, or is dropped where there is no dead-letter exchange.
-- A queue whose consumer is exclusive refuses another, and one with a single active consumer gives it nothing:
-  there `basic.get` is used, which a quorum queue with a single active consumer refuses.
+- A queue whose consumer is exclusive refuses another, and one with a single active consumer gives it nothing: there
+  messages are taken one by one (`mpcli.wire.getting`).
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from time import monotonic, sleep
 from mpcli.errors import BrokerRefused, MpError, NotFound
 from mpcli.wire.codec import Table
 from mpcli.wire.connection import Connection
+from mpcli.wire.getting import get_batches
 from mpcli.wire.handshake import CONNECT_TIMEOUT, connect
 from mpcli.wire.incoming import Incoming
 from mpcli.wire.message import Message
@@ -46,16 +47,15 @@ from mpcli.wire.methods import (
     BASIC_CANCEL,
     BASIC_CONSUME,
     BASIC_DELIVER,
-    BASIC_GET,
-    BASIC_GET_EMPTY,
     BASIC_QOS,
     CHANNEL_CLOSE,
     QUEUE_DECLARE,
     TX_COMMIT,
     TX_SELECT,
 )
+from mpcli.wire.queue_counts import Counts
 from mpcli.wire.queue_traits import Traits, queue_traits
-from mpcli.wire.refusal import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED
+from mpcli.wire.refusal import ACCESS_REFUSED, NOT_FOUND
 from mpcli.wire.url import BrokerUrl
 
 # What looks may be refused without harm to what is held.
@@ -65,22 +65,11 @@ MOST_AT_ONCE = 65_535
 # Seconds without a message: after the first the queue is asked whether it is empty, after the second another way is
 # tried or, where some came, the rest is left alone.
 _QUIET, _PATIENCE = 0.1, 1.0
-_GETS_AT_ONCE = 200
 _FEW = 16
 # Commits that are far enough apart are never 32 under way at once.
 _COMMIT_EVERY = 0.05
 _LAST_WAIT = 30.0
 _BACK_WAIT = 1.0
-
-
-class Counts:
-    """Messages that wait in a queue, those out for delivery not among them, and its consumers."""
-
-    __slots__ = ("consumers", "ready")
-
-    def __init__(self, ready: int, consumers: int) -> None:
-        self.ready = ready
-        self.consumers = consumers
 
 
 class Holding:
@@ -303,26 +292,14 @@ class Holding:
     # -- one by one ------------------------------------------------------------------------------------------------
 
     def _get(self, wanted: int) -> Iterator[Message]:
-        while wanted > 0:
-            batch = min(wanted, _GETS_AT_ONCE)
-            self._connection.send(BASIC_GET.frame(_HELD, self.queue, False) * batch)
-            answers = [self._answer() for _ in range(batch)]
-            found = [answer for answer in answers if answer.method is not BASIC_GET_EMPTY]
-            self.taken += len(found)
-            for answer in found:
-                tag, redelivered, exchange, key, _ = answer.values
-                yield _message(answer, tag, redelivered, exchange, key)
-            if len(found) < batch:
-                return
-            wanted -= batch
-
-    def _answer(self) -> Incoming:
         try:
-            return self._connection.answer(BASIC_GET, channel=_HELD, deadline=monotonic() + 30.0)
-        except BrokerRefused as error:
+            for found in get_batches(self._connection, _HELD, self.queue, wanted):
+                self.taken += len(found)
+                for answer in found:
+                    tag, redelivered, exchange, key, _ = answer.values
+                    yield _message(answer, tag, redelivered, exchange, key)
+        except BrokerRefused:
             self._is_open = False
-            if error.code == RESOURCE_LOCKED:
-                error.hint = "a quorum queue with a single active consumer gives messages to nobody else: stop it first"
             raise
 
 

@@ -10,13 +10,22 @@ from time import monotonic
 
 from mpcli.errors import BrokerRefused
 from mpcli.wire.connection import Connection
-from mpcli.wire.holding import Counts
 from mpcli.wire.methods import CHANNEL_OPEN, QUEUE_DECLARE
 from mpcli.wire.refusal import NOT_FOUND
 
 # Below the limit of 64 channels that is agreed on, with room for others.
 _FIRST, _AT_ONCE = 16, 40
 _ASK: tuple[object, ...] = (True, False, False, False, False, {})
+
+
+class Counts:
+    """Messages that wait in a queue, those out for delivery not among them, and its consumers."""
+
+    __slots__ = ("consumers", "ready")
+
+    def __init__(self, ready: int, consumers: int) -> None:
+        self.ready = ready
+        self.consumers = consumers
 
 
 class QueueCounter:
