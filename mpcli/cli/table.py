@@ -36,18 +36,8 @@ def table() -> str:
         if path and " " not in path:
             commands[path] = inner
             summaries[path] = _summary(str(command.help or ""))
-        options[path] = {
-            name: "" if _takes_nothing(parameter) else _kind(parameter)
-            for parameter in command.params
-            if parameter.param_type_name == "option" and not parameter.hidden
-            for name in (*parameter.opts, *parameter.secondary_opts)
-        } | {"--help": ""}
-        arguments[path] = tuple(
-            kind
-            for parameter in command.params
-            if parameter.param_type_name == "argument"
-            for kind in _kinds(parameter)
-        )
+        options[path] = _options(command)
+        arguments[path] = _arguments(command)
     parts = (
         ("COMMANDS: dict[str, tuple[str, ...]]", commands),
         ("OPTIONS: dict[str, dict[str, str]]", options),
@@ -64,6 +54,21 @@ def _commands(command: Any, path: str) -> list[tuple[str, Any]]:
         if not sub.hidden:
             found += _commands(sub, f"{path} {name}".strip())
     return found
+
+
+def _options(command: Any) -> dict[str, str]:
+    """By name, what it takes; empty for a flag."""
+    shown = [one for one in command.params if one.param_type_name == "option" and not one.hidden]
+    return {
+        name: "" if _takes_nothing(option) else _kind(option)
+        for option in shown
+        for name in (*option.opts, *option.secondary_opts)
+    } | {"--help": ""}
+
+
+def _arguments(command: Any) -> tuple[str, ...]:
+    found = [one for one in command.params if one.param_type_name == "argument"]
+    return tuple(kind for argument in found for kind in _kinds(argument))
 
 
 def _takes_nothing(parameter: Any) -> bool:

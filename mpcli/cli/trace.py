@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mpcli.render.message import Parameters
     from mpcli.verbs.trace import Trace
-    from mpcli.verbs.trace_live import TraceEvent
+    from mpcli.verbs.trace_live import Tapping, TraceEvent
 
 
 def register(app: typer.Typer) -> None:
@@ -113,8 +113,7 @@ class _Screen:
         """Show it when it is there; what there is, when it is interrupted."""
         from contextlib import closing
 
-        from mpcli.errors import Interrupted
-        from mpcli.render.console import end_interrupted_line, print_note, wants_colour
+        from mpcli.render.console import print_note, wants_colour
         from mpcli.render.trace import GrowingTree
         from mpcli.verbs.trace_live import Growing, Tapping
 
@@ -135,9 +134,15 @@ class _Screen:
                         self.show(event)
             except KeyboardInterrupt:
                 growing.close()
-                found = tapping.so_far() if tapping is not None else None
-                if found is None:
-                    raise Interrupted("interrupted: nothing of it passed so far") from None
-                end_interrupted_line()
-                self.show(found)
+                self._show_so_far(tapping)
                 raise
+
+    def _show_so_far(self, tapping: Tapping | None) -> None:
+        from mpcli.errors import Interrupted
+        from mpcli.render.console import end_interrupted_line
+
+        found = tapping.so_far() if tapping is not None else None
+        if found is None:
+            raise Interrupted("interrupted: nothing of it passed so far") from None
+        end_interrupted_line()
+        self.show(found)

@@ -82,9 +82,9 @@ def _tame(value: object, depth: int = 0) -> object:
 def message_as_dict(seen: Seen, parameters: Parameters, full: bool = False) -> dict[str, object]:
     """What `--json` says of a message; with `full` also its properties, and its headers with their AMQP types."""
     view, message = seen.view, seen.message
-    headers, task, field = view.headers, seen.task, view.field
+    task, field = seen.task, view.field
     args, kwargs = view.args, view.kwargs
-    found: dict[str, object] = {
+    return {
         "kind": "message" if seen.kind == "task" else seen.kind,
         "at": _iso_once(seen.at),
         "broker": seen.broker,
@@ -103,19 +103,24 @@ def message_as_dict(seen: Seen, parameters: Parameters, full: bool = False) -> d
         "protocol": view.protocol,
         "content_type": view.properties.get("content_type"),
         "size": len(message.body),
+        **_of_some(seen),
+        **(_rest(seen) if full else {}),
     }
+
+
+def _of_some(seen: Seen) -> dict[str, object]:
+    """What is said only of a message that cannot be read, that carries others, or that died."""
+    view = seen.view
+    found: dict[str, object] = {}
     if view.opaque:
         found["opaque"] = view.opaque
-        if headers:
+        if view.headers:
             found["argsrepr"] = masked_text(view.repr_of("argsrepr"))
             found["kwargsrepr"] = masked_text(view.repr_of("kwargsrepr"))
-    steps = view.steps
-    if steps:
+    if steps := view.steps:
         found["carries"] = steps
     if seen.kind == "dead":
-        found["reason"] = death_reason(headers)
-    if full:
-        found |= _rest(seen)
+        found["reason"] = death_reason(view.headers)
     return found
 
 

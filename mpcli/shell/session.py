@@ -36,6 +36,7 @@ from mpcli.verbs.call import DEFAULT_TIMEOUT, call_in
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpcli.bus.delay import Delay
+    from mpcli.shell.handle import Handle
 
 
 class Front(Protocol):
@@ -248,11 +249,14 @@ class Session:
         finally:
             self.latency = self._now() - began
         if outcome.mode is Mode.ASYNC:
-            name = TaskName.parse(task, self.context.prefix)
-            due_in = delay.due_in if delay is not None else 0
-            return self._lines.handle(self.context, name, outcome.id, timeout, due_in)
+            return self._handle(task, outcome.id, timeout, delay)
         self.results[task] = outcome.value
         return outcome.value
+
+    def _handle(self, task: str, task_id: str, timeout: float, delay: Delay | None) -> Handle:
+        name = TaskName.parse(task, self.context.prefix)
+        due_in = delay.due_in if delay is not None else 0
+        return self._lines.handle(self.context, name, task_id, timeout, due_in)
 
 
 def _left(end: SystemExit) -> list[Event]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from mpcli.bus.naming import TaskName
-from mpcli.errors import BrokerError, Interrupted
+from mpcli.errors import BrokerError, Interrupted, NoReply
 from mpcli.wire.celery_message import Pending, TaskMessage, async_message, read_reply, sync_message
 from mpcli.wire.connection import Connection
 from mpcli.wire.frames import encode_content
@@ -68,18 +68,12 @@ def call(
     message = sync_message(str(name), args, kwargs, REPLY_TO, timeout)
     progress = _Progress()
 
-    def first(frame_max: int) -> bytes:
-        if hops is not None:
-            return hops.listening(message.id)
-        return work(frame_max)
-
     def work(frame_max: int) -> bytes:
         progress.is_sent = True
-        return (
-            BASIC_CONSUME.frame(_WORK, REPLY_TO, "", False, True, False, False, {})
-            + publish_frames(_WORK, name, message, frame_max)
-            + look_frames(name.queue)
-        )
+        return _call_frames(name, message, frame_max)
+
+    def first(frame_max: int) -> bytes:
+        return work(frame_max) if hops is None else hops.listening(message.id)
 
     if hops is not None:
         hops.begin(monotonic())
@@ -90,15 +84,13 @@ def call(
                 hops.connected(connection)
                 connection.send(work(connection.frame_max))
                 hops.mark("published")
-            asker = _Asker(connection, progress)
+            asker = _Asker(connection, progress, name, message.id)
             try:
-                return _await_reply(asker, name, message.id, deadline, nobody, hops, told)
+                return _await_reply(asker, deadline, nobody, hops, told)
             except TimeoutError:
-                from mpcli.wire.diagnosis import no_replies
-
-                raise no_replies(asker.control(), name, {message.id: timeout})[message.id] from None
+                raise asker.no_reply(timeout) from None
             except KeyboardInterrupt:
-                raise asker.interrupted(name, message.id, deadline) from None
+                raise asker.interrupted(deadline) from None
             finally:
                 if hops is not None:
                     hops.finish(connection)
@@ -132,6 +124,15 @@ def _unasked(name: TaskName, timeout: float, progress: _Progress) -> Interrupted
     )
 
 
+def _call_frames(name: TaskName, message: TaskMessage, frame_max: int) -> bytes:
+    """Listen for the reply, publish, look at the queue."""
+    return (
+        BASIC_CONSUME.frame(_WORK, REPLY_TO, "", False, True, False, False, {})
+        + publish_frames(_WORK, name, message, frame_max)
+        + look_frames(name.queue)
+    )
+
+
 def publish_frames(
     channel: int, name: TaskName, message: TaskMessage, frame_max: int, route: tuple[str, str] | None = None
 ) -> bytes:
@@ -149,11 +150,13 @@ def look_frames(queue: str, channel: int = _LOOK) -> bytes:
 
 
 class _Asker:
-    """The one `Control` of a connection, made when it is first needed: most calls need none."""
+    """Asks the workers what is with a call, over its connection; most calls never need that."""
 
-    def __init__(self, connection: Connection, progress: _Progress) -> None:
+    def __init__(self, connection: Connection, progress: _Progress, name: TaskName, task_id: str) -> None:
         self.connection = connection
         self.progress = progress
+        self.name = name
+        self.task_id = task_id
         self._control: Control | None = None
 
     def control(self) -> Control:
@@ -163,40 +166,44 @@ class _Asker:
             self._control = Control(self.connection)
         return self._control
 
-    def interrupted(self, name: TaskName, task_id: str, deadline: float) -> Interrupted:
+    def no_reply(self, timeout: float) -> NoReply:
+        """What to tell when the time is up."""
+        from mpcli.wire.diagnosis import no_replies
+
+        return no_replies(self.control(), self.name, {self.task_id: timeout})[self.task_id]
+
+    def interrupted(self, deadline: float) -> Interrupted:
         """What to tell after Ctrl-C, when what had not begun was revoked."""
         from mpcli.wire.interruption import had_ended, interrupted_calls, not_revoked
 
         if self.progress.is_ended:
-            return had_ended(name)
+            return had_ended(self.name)
         control = self.control()
         try:
-            told = interrupted_calls(control, name, {task_id: deadline})[task_id]
+            told = interrupted_calls(control, self.name, {self.task_id: deadline})[self.task_id]
         except BrokerError as error:
-            return not_revoked(name, deadline, error)
+            return not_revoked(self.name, deadline, error)
         if any(passed.method is BASIC_DELIVER and passed.channel == _WORK for passed in control.passed):
-            return had_ended(name)
+            return had_ended(self.name)
         return told
 
-    def tell(self, name: TaskName, task_id: str, told: Callable[[str], None]) -> list[Incoming]:
+    def tell(self, told: Callable[[str], None]) -> list[Incoming]:
         """Tell what the workers do; what came for the call meanwhile is given back."""
         from mpcli.wire.diagnosis import so_far
 
         control = self.control()
         try:
-            text = so_far(control, name, task_id)
+            text = so_far(control, self.name, self.task_id)
         except BrokerError:
             text = ""  # the call itself will tell what is wrong
         passed, control.passed = control.passed, []
         if text and not any(incoming.method is BASIC_DELIVER for incoming in passed):
-            told(f"{name} {text}")
+            told(f"{self.name} {text}")
         return passed
 
 
 def _await_reply(
     asker: _Asker,
-    name: TaskName,
-    task_id: str,
     deadline: float,
     nobody: Callable[[], None] | None,
     hops: Hops | None,
@@ -212,7 +219,7 @@ def _await_reply(
             if told is None or until == deadline:
                 raise
             until = deadline
-            passed = asker.tell(name, task_id, told)
+            passed = asker.tell(told)
             continue
         if hops is not None and hops.take(incoming):
             continue
@@ -221,7 +228,7 @@ def _await_reply(
             if hops is not None:
                 hops.mark("replied")
             try:
-                return read_reply(name, task_id, incoming.properties, incoming.body)
+                return read_reply(asker.name, asker.task_id, incoming.properties, incoming.body)
             except Pending:
                 asker.progress.is_ended = False
                 continue
@@ -230,7 +237,7 @@ def _await_reply(
                 nobody()
                 told, until = None, deadline  # that is what it waits for
             continue
-        raise_undelivered(connection, name, incoming)
+        raise_undelivered(connection, asker.name, incoming)
 
 
 def raise_undelivered(connection: Connection, name: TaskName, incoming: Incoming) -> None:
@@ -274,19 +281,21 @@ def send(
         connection.send(CONFIRM_SELECT.frame(_WORK, False) + publish, _CONFIRM_WAIT)
         if hops is not None:
             hops.mark("published")
-        while True:
-            incoming = connection.receive(deadline)
-            if incoming.method is BASIC_ACK:
-                if hops is not None:
-                    hops.mark("confirmed")
-                return message.id
-            if incoming.method is BASIC_NACK:
-                raise not_kept(connection.url, name)
-            if incoming.channel == _WORK:  # what was asked on other channels may fail as it likes
-                raise_undelivered(connection, name, incoming)
+        _await_confirm(connection, name, deadline)
+        if hops is not None:
+            hops.mark("confirmed")
     except KeyboardInterrupt:
         from mpcli.wire.interruption import interrupted_send
 
         raise interrupted_send(name, message.id) from None
     except TimeoutError:
         raise unconfirmed(connection.url, name, _CONFIRM_WAIT, connection.blocked) from None
+    return message.id
+
+
+def _await_confirm(connection: Connection, name: TaskName, deadline: float) -> None:
+    while (incoming := connection.receive(deadline)).method is not BASIC_ACK:
+        if incoming.method is BASIC_NACK:
+            raise not_kept(connection.url, name)
+        if incoming.channel == _WORK:  # what was asked on other channels may fail as it likes
+            raise_undelivered(connection, name, incoming)
