@@ -3,6 +3,10 @@
 Made from the two indexes that the catalog keeps on disk (`mpcli.catalog.index`): what the workers of the context told
 the last time, and what stands in the source; of what runs the workers' word goes before. A line of 10,000 is taken
 apart only when its task is shown.
+
+It is not one with `mpcli.shell.known`. Code that runs asks that one, and is told the truth: the source is read where no
+index is there yet, and each field knows where it comes from, for which all tasks are taken apart. A keystroke asks this
+one and waits for nothing of the kind: it takes what lies on the disk, be it nothing, or of a moment ago.
 """
 
 from __future__ import annotations
