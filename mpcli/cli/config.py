@@ -26,7 +26,7 @@ def config(
     Example: mp config --context staging
     """
     from mpcli.render.config import show_settings
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.verbs import config as verb
 
-    show_settings(verb.config(Path.cwd(), context), as_json or not stdout_is_terminal())
+    show_settings(verb.config(Path.cwd(), context), wants_json(as_json))

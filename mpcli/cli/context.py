@@ -27,11 +27,11 @@ def list_(as_json: JsonList = False) -> None:
 
     Example: mp context list
     """
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.render.context import show_contexts
     from mpcli.verbs.context import contexts
 
-    show_contexts(contexts(Path.cwd()), as_json or not stdout_is_terminal())
+    show_contexts(contexts(Path.cwd()), wants_json(as_json))
 
 
 def use(name: Annotated[str, typer.Argument(metavar="CONTEXT", help="Its name; local goes back.")]) -> None:
@@ -54,8 +54,8 @@ def show(
 
     Example: mp context show staging
     """
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.render.context import show_context
     from mpcli.verbs import context as verb
 
-    show_context(verb.show(Path.cwd(), name or None), as_json or not stdout_is_terminal())
+    show_context(verb.show(Path.cwd(), name or None), wants_json(as_json))

@@ -40,7 +40,7 @@ def dead(
 
     from mpcli.errors import UsageError
     from mpcli.render.asking import asker
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.render.dead import show_dead
     from mpcli.verbs import dead as verb
 
@@ -56,4 +56,4 @@ def dead(
     else:
         found = verb.dead(here, service, limit=limit, spend=spend, recording=events, context=context, yes=yes, ask=ask)
     with closing(found):
-        show_dead(found, as_json or not stdout_is_terminal(), full)
+        show_dead(found, wants_json(as_json), full)

@@ -27,8 +27,8 @@ def describe(
 
     Example: mp describe mplogin.sync.register
     """
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.render.describe import show_description
     from mpcli.verbs import describe as verb
 
-    show_description(verb.describe(Path.cwd(), task, context, offline), as_json or not stdout_is_terminal())
+    show_description(verb.describe(Path.cwd(), task, context, offline), wants_json(as_json))

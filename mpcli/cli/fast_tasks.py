@@ -38,8 +38,8 @@ def list_tasks(pattern: str, context: str | None, offline: bool, as_json: bool) 
     gc.disable()
     from pathlib import Path
 
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.render.tasks import show_tasks
     from mpcli.verbs.tasks import tasks
 
-    show_tasks(tasks(Path.cwd(), pattern, context, offline), as_json or not stdout_is_terminal())
+    show_tasks(tasks(Path.cwd(), pattern, context, offline), wants_json(as_json))

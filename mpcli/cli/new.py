@@ -62,12 +62,12 @@ def new_service(
 
 def _show(created: object, as_json: bool) -> None:
     try:
-        from mpcli.render.console import stdout_is_terminal
+        from mpcli.render.console import wants_json
         from mpcli.render.new import show_created
         from mpcli.verbs.new import Created
 
         assert isinstance(created, Created)  # its class would cost every `--help` an import
-        show_created(created, as_json or not stdout_is_terminal())
+        show_created(created, wants_json(as_json))
     except KeyboardInterrupt:
         if getattr(created, "dry_run", False):
             raise

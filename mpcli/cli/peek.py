@@ -38,7 +38,7 @@ def peek(
     from contextlib import closing
 
     from mpcli.render.asking import asker
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.render.peek import show_peek
     from mpcli.verbs import peek as verb
 
@@ -56,4 +56,4 @@ def peek(
         ask=asker(),
     )
     with closing(events):
-        show_peek(events, as_json or not stdout_is_terminal(), full)
+        show_peek(events, wants_json(as_json), full)

@@ -41,7 +41,7 @@ def purge(
     from contextlib import closing
 
     from mpcli.render.asking import asker
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.render.purge import show_purge
     from mpcli.verbs import purge as verb
     from mpcli.verbs.replay.choice import Choice
@@ -59,4 +59,4 @@ def purge(
         ask=asker(),
     )
     with closing(events):
-        show_purge(events, as_json or not stdout_is_terminal())
+        show_purge(events, wants_json(as_json))

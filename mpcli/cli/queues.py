@@ -37,11 +37,11 @@ def queues(
     from contextlib import closing
 
     from mpcli.errors import ExitCode
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.render.queues import show_queues, watch_queues
     from mpcli.verbs import queues as verb
 
-    piped = as_json or not stdout_is_terminal()
+    piped = wants_json(as_json)
     if watch:
         snapshots = verb.watch(Path.cwd(), pattern, everything, context, every)
         try:

@@ -23,23 +23,18 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="record")
 
 
-def _as_json(asked: bool) -> bool:
-    from mpcli.render.console import stdout_is_terminal
-
-    return asked or not stdout_is_terminal()
-
-
 def show(file: _File, where: Where = "", limit: _Limit = None, full: Full = False, as_json: JsonLines = False) -> None:
     """Show the messages of a recording, and what became of them.
 
     Example: mp record show login.mprec --where 'retries > 0' --full
     """
+    from mpcli.render.console import wants_json
     from mpcli.render.record import show_items
     from mpcli.verbs import record as verb
     from mpcli.verbs.parameters import parameter_names
 
     items = verb.show(file, where=where, limit=limit)
-    show_items(items, _as_json(as_json), full, parameter_names(Path.cwd()))
+    show_items(items, wants_json(as_json), full, parameter_names(Path.cwd()))
 
 
 def stat(file: _File, as_json: JsonObject = False) -> None:
@@ -47,10 +42,11 @@ def stat(file: _File, as_json: JsonObject = False) -> None:
 
     Example: mp record stat login.mprec
     """
+    from mpcli.render.console import wants_json
     from mpcli.render.record import show_statistics
     from mpcli.verbs import record as verb
 
-    show_statistics(verb.stat(file), _as_json(as_json))
+    show_statistics(verb.stat(file), wants_json(as_json))
 
 
 def grep(
@@ -65,13 +61,13 @@ def grep(
 
     Example: mp record grep 'a@b\\.c' login.mprec
     """
-    from mpcli.render.console import print_note
+    from mpcli.render.console import print_note, wants_json
     from mpcli.render.record import show_items
     from mpcli.verbs import record as verb
     from mpcli.verbs.parameters import parameter_names
 
     items = verb.show(file, pattern=pattern, ignore_case=ignore_case, limit=limit)
-    if not show_items(items, _as_json(as_json), full, parameter_names(Path.cwd())):
+    if not show_items(items, wants_json(as_json), full, parameter_names(Path.cwd())):
         print_note("mp: no message matches")
 
 
@@ -86,12 +82,12 @@ def diff(
 
     Example: mp record diff before.mprec after.mprec
     """
-    from mpcli.render.console import print_note
+    from mpcli.render.console import print_note, wants_json
     from mpcli.render.record import show_differences
     from mpcli.verbs import record as verb
     from mpcli.verbs.parameters import parameter_names
     from mpcli.words import counted
 
-    count = show_differences(verb.diff(left, right), _as_json(as_json), parameter_names(Path.cwd()))
+    count = show_differences(verb.diff(left, right), wants_json(as_json), parameter_names(Path.cwd()))
     differing = f"{counted(count, 'message')} differ{'s' if count == 1 else ''}"
     print_note(f"mp: {differing if count else 'the recordings hold the same messages'}")

@@ -107,7 +107,7 @@ def replay(
     Example: mp replay mplogin.dead --task mplogin.async.send_mail --dry-run
     """
     from mpcli.render.asking import asker
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.render.replay import show_replay
     from mpcli.runner.editor import edit as in_editor
     from mpcli.verbs.replay import Choice, Way
@@ -130,7 +130,7 @@ def replay(
         edit=in_editor if edit else None,
     )
     again = _again(["replay", source], to=to, context=context, broker=broker)
-    return show_replay(events, as_json or not stdout_is_terminal(), again)
+    return show_replay(events, wants_json(as_json), again)
 
 
 def _again(command: list[str], **options: str | None) -> str:
@@ -161,7 +161,7 @@ def move(
     Example: mp move mplogin.dead mplogin.parked --task mplogin.async.send_mail
     """
     from mpcli.render.asking import asker
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.render.replay import show_replay
     from mpcli.verbs.replay import Choice, Way
     from mpcli.verbs.replay import move as verb
@@ -182,7 +182,7 @@ def move(
         ask=asker(),
     )
     again = _again(["move", queue, target], context=context, broker=broker)
-    return show_replay(events, as_json or not stdout_is_terminal(), again)
+    return show_replay(events, wants_json(as_json), again)
 
 
 def _check_broker(text: str) -> None:

@@ -89,9 +89,9 @@ class _Screen:
     """Shows a trace where it is wanted."""
 
     def __init__(self, as_json: bool, svg: Path | None, parameters: Parameters) -> None:
-        from mpcli.render.console import stdout_is_terminal
+        from mpcli.render.console import wants_json
 
-        self._as_json = as_json or not stdout_is_terminal()
+        self._as_json = wants_json(as_json)
         self._svg = svg
         self._parameters = parameters
         if svg is not None:

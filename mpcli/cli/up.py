@@ -35,13 +35,13 @@ def up(
     """
     from contextlib import closing
 
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.render.up import show_events
     from mpcli.verbs import up as verb
 
     events = verb.up(Path.cwd(), broker=broker, sync_port=sync_port, async_port=async_port, detach=detach, owner=owner)
     with closing(events):  # when stdout goes away, what was started must not stay
-        show_events(events, as_json or not stdout_is_terminal())
+        show_events(events, wants_json(as_json))
 
 
 def down(
@@ -52,11 +52,11 @@ def down(
 
     Example: mp down
     """
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.render.up import show_events
     from mpcli.verbs import down as verb
 
-    show_events(verb.down(Path.cwd(), timeout), as_json or not stdout_is_terminal())
+    show_events(verb.down(Path.cwd(), timeout), wants_json(as_json))
 
 
 def ps(as_json: JsonObject = False) -> None:
@@ -64,8 +64,8 @@ def ps(as_json: JsonObject = False) -> None:
 
     Example: mp ps
     """
-    from mpcli.render.console import stdout_is_terminal
+    from mpcli.render.console import wants_json
     from mpcli.render.ps import show_status
     from mpcli.verbs import ps as verb
 
-    show_status(verb.ps(Path.cwd()), as_json or not stdout_is_terminal())
+    show_status(verb.ps(Path.cwd()), wants_json(as_json))

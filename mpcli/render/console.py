@@ -21,6 +21,11 @@ def stdout_is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def wants_json(asked: bool) -> bool:
+    """Whether the output is JSON: where it was asked for, and where no person reads it."""
+    return asked or not stdout_is_terminal()
+
+
 def wants_colour(is_terminal: bool) -> bool:
     """https://no-color.org and the habit of `TERM=dumb`."""
     return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
