@@ -54,10 +54,10 @@ def show_hops(hops: Hops) -> None:
 
 
 def _show_end(ended: Ended, as_json: bool) -> None:
-    from mpcli.render.console import print_line
+    from mpcli.render.console import print_line, wants_json
     from mpcli.render.message import dumps, outcome_as_dict, outcome_text
 
-    if as_json or not sys.stdout.isatty():
+    if wants_json(as_json):
         print_line(dumps(outcome_as_dict(ended)))
     else:
         print_line(f"{outcome_text(ended)}")
