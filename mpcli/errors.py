@@ -84,9 +84,13 @@ class RemoteError(MpError):
 
 
 class NoReply(MpError):
-    """No answer within the caller's patience; the message holds the diagnosis."""
+    """No answer within the caller's patience; the message holds the diagnosis.
+
+    `never_ran` when a worker said that it dropped the task before it began.
+    """
 
     exit_code = ExitCode.NO_REPLY
+    never_ran = False
 
 
 class Interrupted(MpError):

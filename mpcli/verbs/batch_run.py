@@ -30,6 +30,7 @@ from mpcli.verbs.batch_journal import Journal
 from mpcli.verbs.batch_lines import BatchInput, BatchLine
 from mpcli.verbs.batch_result import Result, Summary
 from mpcli.wire import aside
+from mpcli.wire.interruption import was_revoked
 from mpcli.wire.ongoing import Ongoing
 from mpcli.wire.open_caller import OpenCaller
 
@@ -231,6 +232,8 @@ class Batch:
         if self._outcomes is not None:
             self._outcomes.forget(task_id)
         line, ongoing = found
+        if self.summary.interrupted and isinstance(outcome, NoReply) and outcome.never_ran:
+            outcome = was_revoked(self._calls.name)  # the worker met it before this was told as it is
         error = outcome if isinstance(outcome, MpError) else None
         is_lines_own = self._is_lines_own(ongoing, error)
         is_unknown = isinstance(error, NotFound) and not is_lines_own

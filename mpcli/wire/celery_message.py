@@ -104,7 +104,10 @@ def read_reply(name: TaskName, task_id: str, properties: Properties, body: bytes
     if status == "SUCCESS":
         return result
     if status == "REVOKED":
-        raise NoReply(f"{name} was revoked, or expired, before a worker could begin it: it did not run")
+        error = NoReply(f"{name} was revoked, or expired, before a worker could begin it: it did not run")
+        # Celery's reason, the one argument of its TaskRevokedError: revoked, expired, or terminated while it ran.
+        error.never_ran = isinstance(result, dict) and result.get("exc_message") in (["revoked"], ["expired"])
+        raise error
     raise _failure(name, result, str(reply.get("traceback") or ""))
 
 

@@ -59,9 +59,14 @@ def _told(
             f"interrupted: {name} had not begun, for nobody is listening on {name.queue}{_expiry(deadline)}"
         )
     if complete:
-        return never_ran(f"interrupted: {name} had not begun and will not run, for it was revoked")
+        return was_revoked(name)
     revoked = "was revoked; if it had begun it runs on" if survey.workers else "runs on if it had begun"
     return Interrupted(f"interrupted: {name} {revoked}{_expiry(deadline)}", "not every worker could say whether it had")
+
+
+def was_revoked(name: TaskName) -> Interrupted:
+    """For a call that no worker had begun, and that all will drop."""
+    return never_ran(f"interrupted: {name} had not begun and will not run, for it was revoked")
 
 
 def never_ran(message: str) -> Interrupted:

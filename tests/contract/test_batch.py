@@ -206,6 +206,38 @@ def test_ctrl_c_tells_what_was_under_way_and_the_rest_goes_on_later(broker, fold
     assert set(service.asked.values()) == {1}
 
 
+def test_a_line_of_which_the_worker_says_that_it_was_revoked_is_called_by_the_next_run(broker, folder, echo_service):
+    """Its worker was free at once, and its word comes before the question about it is over."""
+    service = echo_service(broker.url)
+    with connect(broker.url) as connection:
+        connection.request(EXCHANGE_DECLARE, "celery.pidbox", "fanout", False, False, False, False, False, {})
+        connection.request(QUEUE_DECLARE, "asked", False, True, False, False, False, {})
+        connection.request(QUEUE_BIND, "asked", "celery.pidbox", "", False, {})
+
+        def questions():
+            return connection.request(QUEUE_DECLARE, "asked", True, True, False, False, False, {})[1]
+
+        for attempt in range(10):  # the question lasts 0.4 s, in which a busy machine may not come to answer it
+            folder.lines({"value": f"held {attempt}", "hold": True})
+            journal = f"journal{attempt}"
+            running = folder.start("--journal", journal, "--timeout", "60")
+            until(lambda: service.held)
+            before = questions()
+            running.send_signal(signal.SIGINT)
+            until(lambda least=before: questions() > least)
+            (task_id,) = service.held
+            service.release(task_id, "REVOKED", result={"exc_type": "TaskRevokedError", "exc_message": ["revoked"]})
+            service.held.clear()
+            running.communicate(timeout=60)
+            (told,) = folder.results()
+            assert running.returncode == told["error"]["code"] == 130
+            if not_called([told], 130):
+                break
+    assert told["error"]["message"] == f"interrupted: {ECHO} had not begun and will not run, for it was revoked"
+    folder.start("--journal", journal, "--timeout", "60")
+    until(lambda: service.asked[f'"held {attempt}"'] == 2)
+
+
 def test_a_broker_that_goes_away_ends_it_and_says_where(broker, folder, echo_service):
     service = echo_service(broker.url)
     # Eight calls at a time: the held ones stop the batch in the middle, however long the broker takes to hang up.
