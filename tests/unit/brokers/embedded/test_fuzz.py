@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
@@ -23,6 +23,7 @@ HANDSHAKE = (
     + m.CONNECTION_TUNE_OK.frame(0, 100, 131072, 0)
     + m.CONNECTION_OPEN.frame(0, "/")
 )
+SECOND_OPEN = m.CHANNEL_OPEN.frame(1)
 METHODS = [value for value in vars(m).values() if isinstance(value, m.Method)]
 
 
@@ -40,6 +41,9 @@ class Pipe(asyncio.Transport):
             self.frames += self.splitter.feed(bytes(data))
 
     def abort(self) -> None:
+        self.closed = True
+
+    def close(self) -> None:
         self.closed = True
 
     def set_write_buffer_limits(self, high=None, low=None) -> None: ...
@@ -129,6 +133,7 @@ streams = st.lists(
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(streams, st.booleans(), st.lists(st.integers(1, 60), max_size=5))
+@example(SECOND_OPEN + m.CONNECTION_CLOSE_OK.frame(0), True, [len(SECOND_OPEN)])  # a refusal that the client answers
 def test_no_bytes_disturb_another_client(house, caplog, stream: bytes, handshake: bool, cuts: list[int]) -> None:
     caplog.clear()
     connection, pipe = house.client(handshake=handshake)
