@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from mpcli.bus.naming import TaskName
-from mpcli.errors import BrokerError, Interrupted, NoReply
+from mpcli.errors import BrokerError, Interrupted, MpError, NoReply
 from mpcli.wire.celery_message import Pending, TaskMessage, async_message, read_reply, sync_message
 from mpcli.wire.connection import Connection
 from mpcli.wire.frames import encode_content
@@ -183,9 +183,19 @@ class _Asker:
             told = interrupted_calls(control, self.name, {self.task_id: deadline})[self.task_id]
         except BrokerError as error:
             return not_revoked(self.name, deadline, error)
-        if any(passed.method is BASIC_DELIVER and passed.channel == _WORK for passed in control.passed):
-            return had_ended(self.name)
-        return told
+        return had_ended(self.name) if any(map(self._is_end, control.passed)) else told
+
+    def _is_end(self, incoming: Incoming) -> bool:
+        """Whether it is the reply with which the task ended, and not its word that it has begun."""
+        if incoming.method is not BASIC_DELIVER or incoming.channel != _WORK:
+            return False
+        try:
+            read_reply(self.name, self.task_id, incoming.properties, incoming.body)
+        except Pending:
+            return False
+        except MpError:
+            pass  # it raised, or its reply cannot be read
+        return True
 
     def tell(self, told: Callable[[str], None]) -> list[Incoming]:
         """Tell what the workers do; what came for the call meanwhile is given back."""

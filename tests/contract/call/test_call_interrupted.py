@@ -8,12 +8,21 @@ import shlex
 import signal
 import socket
 import subprocess
+from contextlib import suppress
+from time import monotonic
 
 from silence import silent_until
 from terminal import Terminal, ctrl
 
 from mpcli.wire.handshake import connect
-from mpcli.wire.methods import QUEUE_PURGE
+from mpcli.wire.methods import (
+    BASIC_CONSUME,
+    BASIC_DELIVER,
+    EXCHANGE_DECLARE,
+    QUEUE_BIND,
+    QUEUE_DECLARE,
+    QUEUE_PURGE,
+)
 from tests.contract.call.conftest import MP, Ended, finish, has_begun, told_in_time, until
 
 
@@ -113,6 +122,41 @@ def test_a_result_that_is_being_printed(place):
     ended = finish(process)
     assert ended.code == 130
     assert ended.errors == "mp: interrupted: mpready.sync.register had ended already, and its result is thrown away\n"
+
+
+def test_the_word_that_it_has_begun_is_not_its_end(place):
+    """A service with `task_track_started` sends it, here while its workers are asked."""
+
+    def attempt():
+        service = f"mptells{len(services)}"
+        services.append(service)
+        with connect(place.broker.url) as worker:
+            worker.request(EXCHANGE_DECLARE, service, "topic", False, False, True, False, False, {})
+            for queue, exchange in ((f"{service}.sync", service), (f"{service}.asked", "celery.pidbox")):
+                worker.request(QUEUE_DECLARE, queue, False, False, False, True, False, {})
+                worker.request(QUEUE_BIND, queue, exchange, "#", False, {})
+                worker.request(BASIC_CONSUME, queue, queue, False, True, False, False, {})
+            process = place.mp(f"{service}.sync.x --timeout 300")
+            called = delivered(worker, f"{service}.sync", process).properties
+            process.send_signal(signal.SIGINT)
+            if delivered(worker, f"{service}.asked", process):
+                properties = {"correlation_id": called["correlation_id"], "content_type": "application/json"}
+                body = json.dumps({"task_id": called["correlation_id"], "status": "STARTED", "result": {}}).encode()
+                worker.send(worker.publish_frames("", called["reply_to"], properties, body, mandatory=False))
+            return finish(process)
+
+    services = []
+    assert ".sync.x runs on if it had begun; else it expires in" in told_in_time(attempt, "runs on if it had").errors
+
+
+def delivered(connection, tag, process):
+    """The next message of a consumer; None when the process ended without it."""
+    while process.poll() is None:
+        with suppress(TimeoutError):
+            incoming = connection.receive(monotonic() + 0.2)
+            if incoming.method is BASIC_DELIVER and incoming.values[0] == tag:
+                return incoming
+    return None
 
 
 def test_before_the_broker_has_answered_it_is_not_known(place):
