@@ -313,7 +313,7 @@ def test_ctrl_c_as_a_task_is_handed_over_says_what_becomes_of_it(session: Sessio
     finally:
         sys.setprofile(None)
     assert isinstance(event, Interrupted), event
-    assert event.text.startswith(fate), event.text
+    assert fate in event.text, event.text  # "... before the broker confirmed it" where that was quicker
     assert "async" not in code or "its id is" in event.text or "not sent" in event.text
 
 
