@@ -183,19 +183,22 @@ class _Asker:
             told = interrupted_calls(control, self.name, {self.task_id: deadline})[self.task_id]
         except BrokerError as error:
             return not_revoked(self.name, deadline, error)
-        return had_ended(self.name) if any(map(self._is_end, control.passed)) else told
+        return next(filter(None, map(self._end, control.passed)), told)
 
-    def _is_end(self, incoming: Incoming) -> bool:
-        """Whether it is the reply with which the task ended, and not its word that it has begun."""
+    def _end(self, incoming: Incoming) -> Interrupted | None:
+        """What it says of the end of the task, as a reply; None for all else, also for the word that it has begun."""
+        from mpcli.wire.interruption import had_ended, was_revoked
+
         if incoming.method is not BASIC_DELIVER or incoming.channel != _WORK:
-            return False
+            return None
         try:
             read_reply(self.name, self.task_id, incoming.properties, incoming.body)
         except Pending:
-            return False
-        except MpError:
-            pass  # it raised, or its reply cannot be read
-        return True
+            return None
+        except MpError as error:
+            if isinstance(error, NoReply) and error.never_ran:
+                return was_revoked(self.name)
+        return had_ended(self.name)
 
     def tell(self, told: Callable[[str], None]) -> list[Incoming]:
         """Tell what the workers do; what came for the call meanwhile is given back."""

@@ -11,6 +11,7 @@ import subprocess
 from contextlib import suppress
 from time import monotonic
 
+import pytest
 from silence import silent_until
 from terminal import Terminal, ctrl
 
@@ -124,8 +125,15 @@ def test_a_result_that_is_being_printed(place):
     assert ended.errors == "mp: interrupted: mpready.sync.register had ended already, and its result is thrown away\n"
 
 
-def test_the_word_that_it_has_begun_is_not_its_end(place):
-    """A service with `task_track_started` sends it, here while its workers are asked."""
+@pytest.mark.parametrize(
+    ("status", "result", "told"),
+    [
+        ("STARTED", {}, "runs on if it had begun; else it expires in"),  # from a service with `task_track_started`
+        ("REVOKED", {"exc_message": ["revoked"]}, "had not begun and will not run, for it was revoked"),
+        ("SUCCESS", None, "had ended already"),
+    ],
+)
+def test_what_a_worker_says_while_it_is_asked(place, status, result, told):
 
     def attempt():
         service = f"mptells{len(services)}"
@@ -141,12 +149,12 @@ def test_the_word_that_it_has_begun_is_not_its_end(place):
             process.send_signal(signal.SIGINT)
             if delivered(worker, f"{service}.asked", process):
                 properties = {"correlation_id": called["correlation_id"], "content_type": "application/json"}
-                body = json.dumps({"task_id": called["correlation_id"], "status": "STARTED", "result": {}}).encode()
+                body = json.dumps({"task_id": called["correlation_id"], "status": status, "result": result}).encode()
                 worker.send(worker.publish_frames("", called["reply_to"], properties, body, mandatory=False))
             return finish(process)
 
     services = []
-    assert ".sync.x runs on if it had begun; else it expires in" in told_in_time(attempt, "runs on if it had").errors
+    assert told in told_in_time(attempt, told).errors
 
 
 def delivered(connection, tag, process):
