@@ -88,7 +88,7 @@ def test_ctrl_c_ends_the_call_and_never_the_session(opened: Open, shop: Shop) ->
     os.kill(worker, signal.SIGSTOP)
     try:
         shell.send('mpwallet.sync.balance(wallet_id="none")' + ENTER)
-        shell.see("worker listening")  # the wait tells what the worker does
+        shell.see("worker is listening")  # the wait tells what the worker does
         shell.send(ctrl("c"))
         shell.see("interrupted")
         shell.send(ctrl("c") * 3)
@@ -106,10 +106,10 @@ def test_what_is_typed_while_a_call_waits_is_kept_and_not_shown(opened: Open, sh
     os.kill(worker, signal.SIGSTOP)
     try:
         shell.send('"own" + "er" in mpwallet.sync.open(owner="ada")' + ENTER)
-        shell.see("worker listening")
+        shell.see("worker is listening")
         assert _heard_by(shell.process.pid) == [shell.process.pid]  # Ctrl-C finds none but the thread that waits
         shell.send("6 * 7" + ENTER + ctrl("d"))
-        shell.see("worker listening")
+        shell.see("worker is listening")
         assert "6 * 7" not in shell.text
     finally:
         os.kill(worker, signal.SIGCONT)
