@@ -81,6 +81,8 @@ def test_the_keys_are_those_that_are_described(row: Described, shop, letter) -> 
     described = set(re.findall(r"`(?:error\.)?([a-z_]+)`", found[0])) - set(row.no_keys.split()) - {"null"}
     assert printed <= described
     assert described - printed <= set(row.at_times.split())
+    for line in done.stdout.splitlines():
+        json.loads(line, object_pairs_hook=lambda pairs: [has_its_form(*pair) for pair in pairs])
 
 
 def keys_at(values: list[object], path: tuple[str, ...]) -> set[str]:
@@ -90,3 +92,19 @@ def keys_at(values: list[object], path: tuple[str, ...]) -> set[str]:
     if path:
         return keys_at([one[path[0]] for one in objects if path[0] in one], path[1:])
     return {key for one in objects for key in one}
+
+
+FORMS = (REFERENCE / "json.md").read_text()
+MOMENTS, TIMES = (
+    set(re.findall(r"`([a-z_]+)`", re.search(rf"\| {what} \((.*?)[;)]", FORMS)[1]))
+    for what in ("a moment", "a time that something took")
+)
+
+
+def has_its_form(key: str, value: object) -> None:
+    """Of a moment, and of a time that something took, wherever it is printed."""
+    if key in MOMENTS and value is not None:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", str(value)), (key, value)
+    if key in TIMES and value is not None:
+        assert isinstance(value, int | float), (key, value)
+        assert round(value, 6) == value
