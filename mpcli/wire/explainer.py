@@ -88,7 +88,7 @@ class Explainer:
     def give_up(self, ongoings: Iterable[Ongoing]) -> dict[str, Interrupted]:
         """Cancel these, as after Ctrl-C, and revoke what no worker has begun; what to tell of each, by id.
 
-        One that comes to its end meanwhile is not among them. Takes three seconds at most.
+        One that comes to its end meanwhile is not among them. Takes some three seconds at most for each task name.
         """
         told: dict[str, Interrupted] = {}
         for group in _by_name([(ongoing, None) for ongoing in ongoings]):

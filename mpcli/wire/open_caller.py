@@ -126,7 +126,7 @@ class OpenCaller:
     def give_up(self, ongoings: Iterable[Ongoing]) -> dict[str, Interrupted]:
         """Cancel these, as after Ctrl-C, and revoke what no worker has begun; what to tell of each, by id.
 
-        One that comes to its end meanwhile is not among them. Takes three seconds at most.
+        One that comes to its end meanwhile is not among them. Takes some three seconds at most for each task name.
         """
         return self._explainer.give_up(ongoings)
 
