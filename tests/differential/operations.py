@@ -5,36 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from mpcli.wire.codec import Table, Typed, Value
+from choices import EXCHANGES, GENERATED, HOUR, KEYS, KINDS, OWN_EXCHANGES, PATTERNS, QUEUES, STRANGE, TAGS, Chooser
 
-QUEUES = ("a", "b", "c")
-EXCHANGES = ("x", "y", "z")
-OWN_EXCHANGES = ("amq.direct", "amq.fanout", "amq.topic", "amq.headers")
-KINDS = ("direct", "fanout", "topic", "headers")
-KEYS = ("a", "b", "c", "k", "k.l", "k.l.m", "")
-PATTERNS = (*KEYS, "#", "*", "k.#", "*.l", "#.m", "k.*.#")
-TAGS = ("t1", "t2", "t3")
-GENERATED = "<generated>"
-"""Stands for the name of the queue that the broker named last."""
-HOUR = 3_600_000
-STRANGE: tuple[Value, ...] = (
-    -1,
-    0,
-    3,
-    2**40,
-    "3",
-    "",
-    True,
-    None,
-    1.5,
-    b"x",
-    ["a"],
-    {"a": 1},
-    Typed("s", 2),
-    Typed("b", -2),
-    Typed("D", (1, 5)),
-    Typed("T", 9),
-)
+from mpcli.wire.codec import Table, Typed
 
 
 @dataclass(frozen=True)
@@ -55,31 +28,19 @@ def sequence(seed: str, length: int = 26) -> list[Operation]:
     return _Sequence(Random(seed)).operations(length)
 
 
-class _Sequence:
-    """Chooses; what it has planned for a name makes most declarations agree with each other."""
+class _Sequence(Chooser):
+    """Chooses what is done next."""
 
     def __init__(self, random: Random) -> None:
-        self.random = random
-        self.quorum = random.random() < 0.2
-        self.priorities = random.random() < 0.3
-        # What has had its time leaves these at a time of its own, or may be delivered all the same.
-        self.brief = not (self.quorum or self.priorities)
-        self.plans = {name: self._plan_queue(name) for name in QUEUES}
-        self.exchange_plans = {name: self._plan_exchange(name) for name in EXCHANGES}
+        super().__init__(random)
         # One way to publish for most of the sequence: plain, with confirms, in transactions.
         self.mode = random.choice(("plain", "plain", "confirm", "confirm", "tx"))
         self.number = 0
 
-    def chance(self, share: float) -> bool:
-        return self.random.random() < share
-
-    def pick(self, *values: object) -> object:
-        return self.random.choice(values)
-
     def operations(self, length: int) -> list[Operation]:
-        found = [Operation(1, 1, "queue.declare", self._planned_queue(name)) for name in QUEUES if self.chance(0.8)]
+        found = [Operation(1, 1, "queue.declare", self.planned_queue(name)) for name in QUEUES if self.chance(0.8)]
         found += [
-            Operation(1, 1, "exchange.declare", self._planned_exchange(name)) for name in EXCHANGES if self.chance(0.5)
+            Operation(1, 1, "exchange.declare", self.planned_exchange(name)) for name in EXCHANGES if self.chance(0.5)
         ]
         found += [Operation(1, 1, "queue.bind", self._queue_bind()) for _ in range(self.random.randint(0, 3))]
         if self.mode != "plain":
@@ -93,74 +54,11 @@ class _Sequence:
     def _where(self) -> tuple[int, int]:
         return self.random.choice(((1, 1), (1, 1), (1, 1), (1, 2), (1, 2), (2, 1)))
 
-    # -- names and arguments ---------------------------------------------------------------------------------------
-
-    def _queue(self) -> str:
-        return str(self.pick(*QUEUES, *QUEUES, *QUEUES, "", GENERATED) if self.chance(0.97) else "nope")
-
-    def _exchange(self) -> str:
-        return str(self.pick(*EXCHANGES, *EXCHANGES, *OWN_EXCHANGES, "") if self.chance(0.97) else "nope")
-
-    def _plan_queue(self, name: str) -> tuple[object, ...]:
-        quorum = self.quorum and self.chance(0.6)
-        arguments = self._arguments(quorum)
-        if quorum:
-            return (True, False, False, arguments)
-        return (self.chance(0.5), self.chance(0.15), self.chance(0.15), arguments)
-
-    def _arguments(self, quorum: bool) -> Table:
-        table: Table = {}
-        if quorum:
-            table["x-queue-type"] = "quorum"
-            self._maybe(0.3, table, "x-delivery-limit", 0, 1, 2)
-        elif self.priorities and self.chance(0.7):
-            table["x-max-priority"] = self.pick(1, 3, 10)
-        self._maybe(0.5, table, "x-dead-letter-exchange", "", "", "x", "y", "amq.fanout", "nope")
-        if "x-dead-letter-exchange" in table:
-            self._maybe(0.6, table, "x-dead-letter-routing-key", *QUEUES, "k.l")
-        self._maybe(0.3, table, "x-max-length", 0, 1, 2, 3)
-        self._maybe(0.1, table, "x-max-length-bytes", 0, 5, 12)
-        # A full quorum queue that refuses takes some more, or not: nothing to compare.
-        self._maybe(
-            0.25, table, "x-overflow", "drop-head", *([] if quorum else ["reject-publish", "reject-publish-dlx"])
-        )
-        self._maybe(0.15, table, "x-message-ttl", HOUR, HOUR, 0 if self.brief else HOUR)
-        self._maybe(0.05, table, "x-expires", HOUR)
-        self._maybe(0.2, table, "x-single-active-consumer", True, True, False)
-        if not quorum:
-            self._maybe(0.05, table, "x-queue-mode", "lazy", "default")
-            self._maybe(0.05, table, "x-queue-version", 1, 2)
-        self._maybe(0.03, table, "unknown", *STRANGE)
-        return table
-
-    def _maybe(self, share: float, table: Table, name: str, *values: Value) -> None:
-        if self.chance(share):
-            table[name] = self.random.choice(values)
-
-    def _changed(self, table: Table, *names: str) -> Table:
-        """Now and then an argument more, with another value or of another type."""
-        if self.chance(0.8):
-            return table
-        return {**table, str(self.pick(*names)): self.random.choice(STRANGE)}
-
-    def _planned_queue(self, name: str) -> tuple[object, ...]:
-        durable, exclusive, auto_delete, arguments = self.plans[name]
-        return (name, False, durable, exclusive, auto_delete, False, arguments)
-
-    def _plan_exchange(self, name: str) -> tuple[object, ...]:
-        arguments: Table = {}
-        self._maybe(0.3, arguments, "alternate-exchange", *EXCHANGES, "amq.fanout", "nope", "")
-        return (self.pick(*KINDS), self.chance(0.3), self.chance(0.2), self.chance(0.1), arguments)
-
-    def _planned_exchange(self, name: str) -> tuple[object, ...]:
-        kind, durable, auto_delete, internal, arguments = self.exchange_plans[name]
-        return (name, kind, False, durable, auto_delete, internal, False, arguments)
-
     # -- queues and exchanges --------------------------------------------------------------------------------------
 
     def _declare_queue(self) -> tuple[str, tuple[object, ...]]:
         if self.chance(0.5):
-            return "queue.declare", self._planned_queue(self.random.choice(QUEUES))
+            return "queue.declare", self.planned_queue(self.random.choice(QUEUES))
         name = self.pick(*QUEUES, "", "", GENERATED, "amq.mine", "n\new")
         if self.chance(0.3):
             return "queue.declare", (name, True, False, False, False, self.chance(0.1), {})
@@ -168,28 +66,28 @@ class _Sequence:
         names = ("x-max-length", "x-overflow", "x-message-ttl", "x-expires", "x-max-priority", "x-queue-type", "x-odd")
         more = ("x-dead-letter-exchange", "x-dead-letter-routing-key", "x-single-active-consumer", "x-delivery-limit")
         last = ("x-queue-mode", "x-queue-version", "x-max-length-bytes", "x-dead-letter-strategy", "x-max-age")
-        arguments = self._changed(self._arguments(self.chance(0.2)), *names, *more, *last)
+        arguments = self.changed(self.arguments(self.chance(0.2)), *names, *more, *last)
         return "queue.declare", (name, False, *flags, arguments)
 
     def _declare_exchange(self) -> tuple[str, tuple[object, ...]]:
         if self.chance(0.5):
-            return "exchange.declare", self._planned_exchange(self.random.choice(EXCHANGES))
+            return "exchange.declare", self.planned_exchange(self.random.choice(EXCHANGES))
         name = self.pick(*EXCHANGES, *EXCHANGES, *OWN_EXCHANGES, "", "amq.mine", "nope")
         passive, kind = self.chance(0.3), self.pick(*KINDS, *KINDS, *KINDS, "odd", "")
         flags = [self.chance(share) for share in (0.4, 0.2, 0.1, 0.05)]
-        arguments = self._changed({}, "alternate-exchange", "odd")
+        arguments = self.changed({}, "alternate-exchange", "odd")
         return "exchange.declare", (name, kind, passive, *flags, arguments)
 
     def _binding_arguments(self) -> Table:
         table: Table = {}
-        self._maybe(0.4, table, "x-match", "all", "any", "all-with-x", "any-with-x", "none", *STRANGE)
-        self._maybe(0.4, table, "h", 1, "1", None, True, Typed("s", 1), 1.0)
-        self._maybe(0.2, table, "x-h", 1, 2)
+        self.maybe(0.4, table, "x-match", "all", "any", "all-with-x", "any-with-x", "none", *STRANGE)
+        self.maybe(0.4, table, "h", 1, "1", None, True, Typed("s", 1), 1.0)
+        self.maybe(0.2, table, "x-h", 1, 2)
         return table
 
     def _queue_bind(self) -> tuple[object, ...]:
         arguments = self._binding_arguments() if self.chance(0.3) else {}
-        return (self._queue(), self._exchange(), self.pick(*PATTERNS), self.chance(0.05), arguments)
+        return (self.queue(), self.exchange(), self.pick(*PATTERNS), self.chance(0.05), arguments)
 
     def _bind(self) -> tuple[str, tuple[object, ...]]:
         if self.chance(0.7):
@@ -198,7 +96,7 @@ class _Sequence:
         target = self.pick(*EXCHANGES, *EXCHANGES, "", "nope")
         return "exchange.bind", (
             target,
-            self._exchange(),
+            self.exchange(),
             self.pick(*PATTERNS),
             self.chance(0.05),
             self._binding_arguments(),
@@ -211,18 +109,18 @@ class _Sequence:
         return "exchange.unbind", (target, source, key, nowait, arguments)
 
     def _delete_queue(self) -> tuple[str, tuple[object, ...]]:
-        return "queue.delete", (self._queue(), self.chance(0.3), self.chance(0.3), self.chance(0.1))
+        return "queue.delete", (self.queue(), self.chance(0.3), self.chance(0.3), self.chance(0.1))
 
     def _delete_exchange(self) -> tuple[str, tuple[object, ...]]:
-        return "exchange.delete", (self._exchange(), self.chance(0.5), self.chance(0.1))
+        return "exchange.delete", (self.exchange(), self.chance(0.5), self.chance(0.1))
 
     def _purge(self) -> tuple[str, tuple[object, ...]]:
-        return "queue.purge", (self._queue(), self.chance(0.1))
+        return "queue.purge", (self.queue(), self.chance(0.1))
 
     # -- messages --------------------------------------------------------------------------------------------------
 
     def _publish(self) -> tuple[str, tuple[object, ...]]:
-        exchange = "" if self.chance(0.5) else self._exchange()
+        exchange = "" if self.chance(0.5) else self.exchange()
         key = self.pick(*QUEUES, GENERATED) if not exchange and self.chance(0.9) else self.pick(*KEYS)
         self.number += 1
         properties = self._properties()
@@ -233,41 +131,41 @@ class _Sequence:
 
     def _properties(self) -> dict[str, object]:
         found: dict[str, object] = {}
-        self._maybe(0.4, found, "delivery_mode", 1, 2, 2)
-        self._maybe(0.3, found, "priority", 0, 1, 2, 5, 200)
-        self._maybe(0.1, found, "expiration", str(HOUR), str(HOUR), *(["0", "1"] if self.brief else []))
-        self._maybe(0.02, found, "expiration", "", "x", "-1", "1.5", "+5000000", " 1", str(2**62))
-        self._maybe(0.01, found, "delivery_mode", 0, 3)
-        self._maybe(0.02, found, "user_id", "guest", "guest", "nobody")
-        self._maybe(0.05, found, "reply_to", "amq.rabbitmq.reply-to", "elsewhere")
-        self._maybe(0.05, found, "message_id", "id")
-        self._maybe(0.05, found, "timestamp", 5)
+        self.maybe(0.4, found, "delivery_mode", 1, 2, 2)
+        self.maybe(0.3, found, "priority", 0, 1, 2, 5, 200)
+        self.maybe(0.1, found, "expiration", str(HOUR), str(HOUR), *(["0", "1"] if self.brief else []))
+        self.maybe(0.02, found, "expiration", "", "x", "-1", "1.5", "+5000000", " 1", str(2**62))
+        self.maybe(0.01, found, "delivery_mode", 0, 3)
+        self.maybe(0.02, found, "user_id", "guest", "guest", "nobody")
+        self.maybe(0.05, found, "reply_to", "amq.rabbitmq.reply-to", "elsewhere")
+        self.maybe(0.05, found, "message_id", "id")
+        self.maybe(0.05, found, "timestamp", 5)
         if self.chance(0.3):
             found["headers"] = self._headers()
         return found
 
     def _headers(self) -> Table:
         headers: Table = {}
-        self._maybe(0.4, headers, "h", 1, "1", None, True, Typed("s", 1), 1.0, *STRANGE)
-        self._maybe(0.2, headers, "x-h", 1, 2)
-        self._maybe(0.3, headers, "CC", ["b"], ["a", "c"], [], ["nope", "a", 5])
-        self._maybe(0.15, headers, "BCC", ["c"], ["a"])
-        self._maybe(0.02, headers, str(self.pick("CC", "BCC")), *STRANGE)
-        self._maybe(0.05, headers, "x-death", [], [{"queue": "a", "reason": "rejected", "count": 2}], *STRANGE)
+        self.maybe(0.4, headers, "h", 1, "1", None, True, Typed("s", 1), 1.0, *STRANGE)
+        self.maybe(0.2, headers, "x-h", 1, 2)
+        self.maybe(0.3, headers, "CC", ["b"], ["a", "c"], [], ["nope", "a", 5])
+        self.maybe(0.15, headers, "BCC", ["c"], ["a"])
+        self.maybe(0.02, headers, str(self.pick("CC", "BCC")), *STRANGE)
+        self.maybe(0.05, headers, "x-death", [], [{"queue": "a", "reason": "rejected", "count": 2}], *STRANGE)
         return headers
 
     def _reply(self) -> tuple[str, tuple[object, ...]]:
         return "reply", (self.chance(0.5),)
 
     def _get(self) -> tuple[str, tuple[object, ...]]:
-        return "basic.get", (self._queue(), self.chance(0.3))
+        return "basic.get", (self.queue(), self.chance(0.3))
 
     def _consume(self) -> tuple[str, tuple[object, ...]]:
-        queue = self._queue() if self.chance(0.95) else "amq.rabbitmq.reply-to"
+        queue = self.queue() if self.chance(0.95) else "amq.rabbitmq.reply-to"
         no_ack = self.chance(0.9) if queue.startswith("amq.") else self.chance(0.25)
         arguments: Table = {}
-        self._maybe(0.2, arguments, "x-priority", 0, 1, 5, -1)
-        arguments = arguments if self.chance(0.95) else self._changed(arguments, "x-priority", "odd", "x-stream-offset")
+        self.maybe(0.2, arguments, "x-priority", 0, 1, 5, -1)
+        arguments = arguments if self.chance(0.95) else self.changed(arguments, "x-priority", "odd", "x-stream-offset")
         tag = self.pick(*TAGS, *TAGS, "")
         return "basic.consume", (queue, tag, False, no_ack, self.chance(0.08), self.chance(0.04), arguments)
 

@@ -7,7 +7,8 @@ import time
 from contextlib import suppress
 
 from amqp_client import Event
-from operations import EXCHANGES, GENERATED, QUEUES, Operation
+from choices import EXCHANGES, GENERATED, QUEUES
+from operations import Operation
 from peer import Held, Peer
 
 from mpcli.wire import methods as m

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mpcli.brokers.embedded.arguments import assert_same, assert_same_arguments, check_name_argument
+from mpcli.brokers.embedded.arguments import check_name_argument
+from mpcli.brokers.embedded.equivalence import assert_same, assert_same_arguments
 from mpcli.brokers.embedded.exchange import KINDS, Exchange
 from mpcli.brokers.embedded.refusal import Refusal, not_found, precondition
 from mpcli.wire.codec import Table

@@ -10,8 +10,6 @@ from mpcli.brokers.embedded.arguments import (
     CLASSIC,
     QUORUM,
     STREAM,
-    assert_same,
-    assert_same_arguments,
     check_name_argument,
     check_queue,
     known_arguments,
@@ -19,6 +17,7 @@ from mpcli.brokers.embedded.arguments import (
     refuse_stream,
 )
 from mpcli.brokers.embedded.broker import REPLY_TO
+from mpcli.brokers.embedded.equivalence import assert_same, assert_same_arguments
 from mpcli.brokers.embedded.exchange import Exchange
 from mpcli.brokers.embedded.exchange_methods import check_new_name, clean, refuse_default
 from mpcli.brokers.embedded.queue import Queue
