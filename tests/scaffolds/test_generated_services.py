@@ -23,8 +23,11 @@ KINDS = {
     "login, of another name": ("ac", "acaccounts", ("--example", "login")),
 }
 
+# Each test installs, lints, types and tests a service: several tools, one after the other.
+pytestmark = pytest.mark.timeout(300)
 
-def tool(*arguments: str, cwd: Path, timeout: float = 100, **environment: str) -> subprocess.CompletedProcess[str]:
+
+def tool(*arguments: str, cwd: Path, timeout: float = 250, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a Python tool, with nothing of this process's platform in its environment. Fails with what it printed."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MP_", "PYTEST"))}
     done = subprocess.run(

@@ -27,7 +27,7 @@ from mpcli.wire.handshake import connect
 from mpcli.wire.message import Message
 from mpcli.wire.methods import QUEUE_BIND, QUEUE_DECLARE
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 NOT_FOUND = 5  # the exit code of what was looked for in vain
 # A title, a colour that nothing of ours uses, a cleared screen; BEL, BS, CR, NUL, DEL, C1; bidirectional, invisible.
 BAD = "\x1b]0;owned\x07\x1b[38;5;201m\x1b[2J\b\r\x00\x7f\x9b31m\x9d\u202e\u2066\u200f\u200b\u2060\u2028\ufeff\U000e0041"
@@ -227,7 +227,7 @@ def test_a_hostile_recording(folder, argv) -> None:
         check(argv, folder)
 
 
-@pytest.mark.timeout(240)  # some forty runs of the program
+@pytest.mark.timeout(400)  # some forty runs of the program
 def test_hostile_messages_in_queues_and_on_their_way(brokers, bus, folder) -> None:
     environment = {"MP_SYNC_URL": brokers.sync.url, "MP_ASYNC_URL": brokers.async_.url}
     for queue in (QUEUE, ODD):

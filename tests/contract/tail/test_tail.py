@@ -83,7 +83,7 @@ def test_a_recording_holds_what_was_sent_unmasked(brokers, bus, tmp_path, task, 
     with tail(brokers, "mplogin", "--record", str(file), "--limit", "2000", cwd=tmp_path) as running:
         bus.publish(happened, *sent)
         assert running.lines() == []  # piped and recording: nothing is decoded, nothing shown
-    assert "2000 messages, 1 event messages" in running.notes[-1]
+    assert "2000 messages, 1 event message," in running.notes[-1]
     assert " 0 dropped" in running.notes[-1]
     entries = list(Reader(file))
     assert [entry.message for entry in entries] == [happened, *sent]
