@@ -41,7 +41,7 @@ class Journal(NullJournal):
         self.on_failure = _raise
         self._added: dict[int, tuple[int, Entry]] = {}
         self._removed: list[int] = []
-        self._touched: dict[int, Entry] = {}
+        self._touched: dict[int, int] = {}
         self._touch_awaited = False
         self._last_queue = connection.execute("SELECT coalesce(max(id), 0) FROM queue").fetchone()[0]
         self.pending = False
@@ -69,12 +69,12 @@ class Journal(NullJournal):
             if not self.pending:
                 self._begin()
 
-    def touch(self, entry: Entry) -> None:
-        """Write its delivery count soon, if it is not gone by then: most are."""
+    def touch(self, entry: Entry, count: int) -> None:
+        """Write this as its delivery count soon, if it is not gone by then: most are."""
         if not self._touch_awaited:
             self._touch_awaited = True
             self._on_touched()
-        self._touched[entry.position] = entry
+        self._touched[entry.position] = count
 
     def _begin(self) -> None:
         self.pending = True
@@ -110,7 +110,7 @@ class Journal(NullJournal):
         if not self._touched:
             return
         self.commit()  # what is not there yet could not be counted
-        counts = [(entry.count + 1, position) for position, entry in self._touched.items()]
+        counts = [(count, position) for position, count in self._touched.items()]
         self._touched.clear()
         try:
             self._db.executemany("UPDATE message SET count = ? WHERE id = ?", counts)

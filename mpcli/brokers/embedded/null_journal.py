@@ -29,8 +29,8 @@ class NullJournal:
     def remove(self, entry: Entry) -> None:
         """A message is done with."""
 
-    def touch(self, entry: Entry) -> None:
-        """A message was handed out: after a crash it counts as redelivered."""
+    def touch(self, entry: Entry, count: int) -> None:
+        """A message was handed out or came back: this is its delivery count."""
 
     def commit(self) -> None:
         """Make everything so far survive."""

@@ -148,7 +148,7 @@ class Queue:
         self.touch()
         entry = self._pop()
         if entry is not None and entry.stored:
-            self._journal.touch(entry)
+            self._journal.touch(entry, entry.count + 1)
         return entry
 
     def _pop(self) -> Entry | None:
@@ -165,7 +165,7 @@ class Queue:
         if consumer.no_ack:
             self.forget(entry)
         elif entry.stored:
-            self._journal.touch(entry)
+            self._journal.touch(entry, entry.count + 1)
 
     def outgoing(self, entry: Entry) -> Message:
         """The message as it is sent: a quorum queue says how often it came back."""
@@ -200,7 +200,7 @@ class Queue:
             else:
                 kept.append(entry)
                 if entry.stored:
-                    self._journal.touch(entry)
+                    self._journal.touch(entry, entry.count)
         if asked and self.kind == QUORUM and limit is None:
             for entry in kept:
                 self._put_last(entry)

@@ -45,6 +45,21 @@ def test_what_is_durable_survives_a_restart(broker, connect) -> None:
         client.exchange("gone", passive=True)
 
 
+def test_a_restart_adds_nothing_to_the_delivery_count(broker, connect) -> None:
+    client = connect()
+    client.queue("limited", durable=True, queue_type="quorum", delivery_limit=9)
+    client.call(1, m.CONFIRM_SELECT, False)
+    client.publish("", "limited", b"back twice", delivery_mode=2)
+    client.expect("basic.ack")
+    for _ in range(2):
+        taken = client.get("limited", no_ack=False)
+        client.send(1, m.BASIC_NACK, taken.values[0], False, True)
+    client.settled()
+
+    broker.restart()
+    assert connect().get("limited").headers["x-delivery-count"].value == 2
+
+
 def test_publishers_wait_while_memory_is_short_and_nothing_is_lost(broker, connect) -> None:
     publisher, consumer = connect(), connect()
     publisher.queue("unread")
