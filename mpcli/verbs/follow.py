@@ -20,7 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 
-from mpcli.errors import MpError
+from mpcli.errors import BrokerUnreachable, MpError
 from mpcli.verbs.seen import Outcome
 from mpcli.wire import aside
 from mpcli.wire.events import EVENT_EXCHANGE, EVENT_PATTERN, TaskEvent, task_events
@@ -153,6 +153,8 @@ class Follower:
                 self._hear(event)
         except MpError as error:
             self.error = error
+        except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for this thread in vain
+            self.error = BrokerUnreachable(f"the events were given up: {type(error).__name__}: {error}")
         finally:
             self._ready.set()
             with self.changed:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from mpcli.bus.naming import TaskName
-from mpcli.errors import BrokerError, MpError, NobodyListens, NoReply, RemoteError
+from mpcli.errors import BrokerError, BrokerUnreachable, MpError, NobodyListens, NoReply, RemoteError
 from mpcli.verbs.follow import Followed, Follower
 from mpcli.verbs.seen import Outcome
 from mpcli.verbs.whereabouts import Whereabouts, whereabouts
@@ -136,7 +136,13 @@ class Outcomes:
                     soonest = min((_due(wait) for wait in self._waits.values()), default=None)
                     self._changed.wait(None if soonest is None else max(soonest - now, 0.0))
                     continue
-            self._look(due)
+            try:
+                self._look(due)
+            except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for this thread in vain
+                problem = BrokerUnreachable(f"the wait was given up: {type(error).__name__}: {error}")
+                for task_id in due:
+                    if self.forget(task_id):
+                        self._then(task_id, problem)
 
     def _look(self, due: dict[str, _Wait]) -> None:
         silent = [task_id for task_id, wait in due.items() if wait.followed.ended is None and wait.wants_place()]

@@ -144,9 +144,11 @@ class Broker:
     def _unblock(self) -> None:
         # One after the other, for what the first of them publishes may be all that there is room for.
         self._unblocking = True
-        while self._blocked and not self.full:
-            self.let_go_on(next(iter(self._blocked)))
-        self._unblocking = False
+        try:
+            while self._blocked and not self.full:
+                self.let_go_on(next(iter(self._blocked)))
+        finally:
+            self._unblocking = False
         self.flush()
 
     def let_go_on(self, connection: Connection) -> None:
