@@ -12,6 +12,7 @@ from mpcli.brokers.embedded.refusal import Refusal, as_binary
 from mpcli.errors import ProtocolError
 from mpcli.wire.frames import FRAME_BODY, FRAME_HEADER, FRAME_METHOD
 from mpcli.wire.methods import BASIC_PUBLISH, CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN, CHANNEL_OPEN_OK
+from mpcli.words import counted
 
 if TYPE_CHECKING:
     from mpcli.brokers.embedded.connection import Connection
@@ -64,8 +65,7 @@ def _check_unfinished(connection: Connection) -> None:
     # They don't count for the memory mark: a publisher that waits there could not finish what nobody can take yet.
     most = connection.broker.limits.memory + connection.broker.limits.message
     if connection.unfinished > most:
-        count = len(connection.assembling)
-        text = f"{count} messages that are not whole yet hold more than {most} bytes"
+        text = f"what is not whole yet of {counted(len(connection.assembling), 'message')} holds more than {most} bytes"
         raise Refusal("RESOURCE_ERROR", text, BASIC_PUBLISH.id)
 
 
