@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mpcli.cli.options import Context, Yes
 from mpcli.errors import UsageError
 
 _RESULT, _LATER, _BATCH = "The result", "An async task, later", "A batch"
@@ -61,8 +62,6 @@ _Retry = Annotated[
     bool,
     typer.Option("--retry", help="Call again what failed or has no known end in the journal.", rich_help_panel=_BATCH),
 ]
-_Context = Annotated[str, typer.Option(metavar="CONTEXT", help="Whose brokers to use.")]
-_Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, in a context that would.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -88,8 +87,8 @@ def call(
     concurrency: _Concurrency = 0,
     journal: _Journal = "",
     retry: _Retry = False,
-    context: _Context = "",
-    yes: _Yes = False,
+    context: Context = None,
+    yes: Yes = False,
 ) -> int:
     """Call a sync task and print its result; send an async one and print its id.
 
@@ -107,7 +106,7 @@ def call(
         raise UsageError(f"--as-code {as_code!r} is none of {', '.join(CODE_KINDS)}", "for example --as-code python")
     options = CallOptions(
         timeout=timeout, as_json=as_json, check=not no_check, wait=wait, countdown=countdown, eta=eta, expires=expires,
-        trace=trace, as_code=as_code, context=context, yes=yes,
+        trace=trace, as_code=as_code, context=context or "", yes=yes,
     )  # fmt: skip
     if batch:
         from mpcli.cli.batch import run_batch
