@@ -120,9 +120,11 @@ class Ended(NamedTuple):
     errors: str
 
 
-# What `mp` rightly says when workers, or the broker, take longer than the tenths of a second that it gives them: on a
-# busy machine.
-_TOO_SLOW = re.compile("not answer|runs nothing now|not every worker could|before the broker answered")
+# What `mp` rightly says when workers, or the broker, take longer than the tenths of a second that it gives them, or
+# when Ctrl-C comes in the instant before it waits for the reply: on a busy machine.
+_TOO_SLOW = re.compile(
+    "not answer|runs nothing now|not every worker could|before the broker answered|has begun is not known"
+)
 
 
 def told_in_time(attempt, unless="nothing"):
